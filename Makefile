@@ -1,0 +1,51 @@
+# make            builds bin/muster
+# make demo       builds what the demo needs and runs it
+# make test       vets and tests everything, with the race detector where there is a C compiler
+# make lint       formatting, go vet, staticcheck
+# make generate   writes the OpenAPI definitions anew
+# make binaries   builds all that end-to-end tests run
+
+# Both binaries report the Kubernetes version whose API they speak, read from the pinned kubectl: v0.37.2 is Kubernetes 1.37.2.
+KUBERNETES := $(patsubst v0.%,v1.%,$(shell go list -m -f '{{.Version}}' k8s.io/kubectl))
+MINOR      := $(word 2,$(subst ., ,$(KUBERNETES)))
+STAMP      := k8s.io/component-base/version
+LDFLAGS    := -s -w -X $(STAMP).gitVersion=$(KUBERNETES) -X $(STAMP).gitMajor=1 -X $(STAMP).gitMinor=$(MINOR)
+
+# The same for every command, so that vet and staticcheck find in the build cache what a build has put there.
+export CGO_ENABLED := 0
+REPRODUCIBLE := -trimpath
+
+# No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
+BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
+
+.PHONY: binaries demo test lint vet generate clean always
+
+bin/muster: always
+	$(BUILD) -o $@ ./cmd/muster
+
+bin/kubectl: always
+	$(BUILD) -o $@ ./test/kubectl
+
+# Whether a binary is up to date is for go to say: it knows every file that goes in.
+always:
+
+binaries: bin/muster bin/kubectl
+
+demo: binaries
+	scripts/demo
+
+test: binaries vet
+	scripts/test
+
+lint: vet
+	@unformatted=$$(go tool gofumpt -l .) && test -z "$$unformatted" || { echo "not as gofumpt has it: $$unformatted" >&2; exit 1; }
+	GOFLAGS="$$GOFLAGS $(REPRODUCIBLE)" go tool staticcheck ./...
+
+vet:
+	go vet $(REPRODUCIBLE) ./...
+
+generate:
+	scripts/generate-openapi openapi
+
+clean:
+	rm -rf bin

@@ -1,0 +1,75 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command muster is the Kubernetes ServiceAccount system as one program:
+// identities for everything that runs, in a cluster or on any machine.
+//
+// Each subcommand has a file of its own, with its help text inside. What a
+// command prints on stdout is its answer; everything else goes to stderr.
+// Errors read "muster: what went wrong", and the exit code is 1, or that of the
+// command which muster was asked to run.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/muster-identity/muster/node"
+)
+
+func main() {
+	node.SecondStage()
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is muster without the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var exit exitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	fmt.Fprintf(stderr, "muster: %s\n", oneLine(err))
+	return 1
+}
+
+// oneLine is an error's text on one line.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "muster",
+		Short: "Identities for workloads: the Kubernetes ServiceAccount system as one program",
+		Long: `Muster keeps the roll of who is aboard: service accounts, the short-lived
+tokens that prove them, and what they may do. It serves the Kubernetes API, so
+kubectl, client-go and every library built on them work unchanged.`,
+		Example: `  # A throw-away server and a shell whose kubectl talks to it
+  muster dev
+
+  # A server that stays
+  muster server --data-dir /var/lib/muster
+
+  # A process with an identity
+  muster run -n dev --serviceaccount reporter -- kubectl auth whoami`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newVersionCommand())
+	return root
+}

@@ -1,0 +1,86 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/muster-identity/muster/server"
+)
+
+// defaultDataDir is where a server keeps its things unless it is told.
+const defaultDataDir = "/var/lib/muster"
+
+func newServerCommand() *cobra.Command {
+	s := &server.Server{Options: server.NewOptions()}
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a server",
+		Long: `Run a server. On first start it makes its certificates, its token signing key
+and the administrator's kubeconfig in the data dir. It prints one line when it
+is ready, and stops in good order on SIGTERM or SIGINT.`,
+		Example: `  # Everything in one process and one folder
+  muster server --data-dir /var/lib/muster
+
+  # Over an etcd cluster
+  muster server --etcd-servers https://10.0.0.1:2379 --etcd-cafile ca.crt --etcd-certfile me.crt --etcd-keyfile me.key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, cmd, s)
+		},
+	}
+	cmd.Flags().StringVar(&s.DataDir, "data-dir", defaultDataDir, "Folder for keys, certificates and the embedded store.")
+	s.Options.AddFlags(cmd.Flags())
+	addLogFlags(cmd)
+	return cmd
+}
+
+// serve runs a server until ctx ends or the server does.
+func serve(ctx context.Context, cmd *cobra.Command, s *server.Server) error {
+	server.SilenceLibraries()
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "muster is ready at %s (kubeconfig: %s)\n", s.URL(), s.Kubeconfig())
+	select {
+	case <-ctx.Done():
+	case <-s.Done():
+	}
+	return s.Close()
+}
+
+// addLogFlags adds the verbosity of the log, which goes to stderr. Without it
+// only what needs attention is logged.
+func addLogFlags(cmd *cobra.Command) {
+	var verbosity int
+	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "How much to log: 0 what needs attention, 1 each step of start and stop, 4 for debugging.")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return setLogLevel(verbosity) }
+}
+
+// setLogLevel sets the verbosity of the libraries' logger, of which the process
+// has one.
+func setLogLevel(verbosity int) error {
+	threshold := "WARNING"
+	if verbosity > 0 {
+		threshold = "INFO"
+	}
+	flags := flag.NewFlagSet("log", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	return errors.Join(
+		flags.Set("legacy_stderr_threshold_behavior", "false"),
+		flags.Set("stderrthreshold", threshold),
+		flags.Set("v", strconv.Itoa(verbosity)),
+	)
+}

@@ -1,0 +1,95 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"net/http"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+)
+
+// Kinds of which only the metadata is cached.
+var (
+	namespaceKind      = corev1.SchemeGroupVersion.WithKind("Namespace")
+	podKind            = corev1.SchemeGroupVersion.WithKind("Pod")
+	serviceAccountKind = corev1.SchemeGroupVersion.WithKind("ServiceAccount")
+)
+
+// metadataOf is an empty object whose kind is known and whose body is not wanted.
+func metadataOf(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(kind)
+	return object
+}
+
+// cacheOptions says what is kept in memory: of each kind no more objects than a
+// controller looks at. Reading another kind through the cache is an error, lest
+// a whole kind be watched by accident.
+func cacheOptions(rootCA string) cache.Options {
+	return cache.Options{
+		ReaderFailOnMissingInformer: true,
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.ServiceAccount{}: {Field: fields.OneTermEqualSelector(metav1.ObjectNameField, defaultAccount)},
+			&corev1.ConfigMap{}: {
+				Field:     fields.OneTermEqualSelector(metav1.ObjectNameField, rootCAConfigMap),
+				Transform: shareBundle(rootCA),
+			},
+			&corev1.Service{}: {
+				Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {}},
+				Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, kubernetesService),
+			},
+			&corev1.Pod{}:           {Label: runSelector()},
+			&coordinationv1.Lease{}: {Label: runSelector()},
+		},
+	}
+}
+
+func runSelector() labels.Selector {
+	return labels.SelectorFromSet(labels.Set{RunLabel: runLabelValue})
+}
+
+// shareBundle keeps one copy of the bundle however many namespaces hold it.
+func shareBundle(bundle string) func(any) (any, error) {
+	strip := cache.TransformStripManagedFields()
+	return func(object any) (any, error) {
+		if config, ok := object.(*corev1.ConfigMap); ok && config.Data[rootCAKey] == bundle {
+			config.Data[rootCAKey] = bundle
+		}
+		return strip(object)
+	}
+}
+
+// staticMapper knows the resources of the kinds that controllers deal with.
+func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []string{"ConfigMap", "Pod", "Service", "ServiceAccount"} {
+		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
+	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
+	mapper.Add(namespaceKind, meta.RESTScopeRoot)
+	mapper.Add(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), meta.RESTScopeRoot)
+	return mapper, nil
+}
+
+// onlyDeletes lets the ends of objects through.
+func onlyDeletes() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}

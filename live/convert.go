@@ -1,0 +1,71 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package live
+
+import (
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Each of these takes from an object the fields that decisions need. Nothing of
+// the object is kept, so its owner may go on changing it.
+
+func metaOf(obj metav1.Object) Meta {
+	m := Meta{Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(), Revision: revisionOf(obj.GetResourceVersion())}
+	if at := obj.GetDeletionTimestamp(); at != nil {
+		m.DeletedAt = at.Time
+	}
+	return m
+}
+
+func serviceAccountOf(obj runtime.Object) ServiceAccount {
+	account := obj.(*corev1.ServiceAccount)
+	var secrets []string
+	for _, ref := range account.Secrets {
+		secrets = append(secrets, ref.Name)
+	}
+	return ServiceAccount{Meta: metaOf(account), Secrets: secrets}
+}
+
+func podOf(obj runtime.Object) Pod {
+	pod := obj.(*corev1.Pod)
+	return Pod{Meta: metaOf(pod), ServiceAccount: pod.Spec.ServiceAccountName, NodeName: pod.Spec.NodeName}
+}
+
+func secretOf(obj runtime.Object) Secret {
+	secret := obj.(*corev1.Secret)
+	return Secret{Meta: metaOf(secret), Type: secret.Type}
+}
+
+func nodeOf(obj runtime.Object) Node {
+	return Node{Meta: metaOf(obj.(*corev1.Node))}
+}
+
+func namespaceOf(obj runtime.Object) Namespace {
+	namespace := obj.(*corev1.Namespace)
+	return Namespace{Meta: metaOf(namespace), Phase: namespace.Status.Phase}
+}
+
+// copyOf keeps the whole object, for those who need all of it (RBAC).
+func copyOf(obj runtime.Object) runtime.Object { return obj.DeepCopyObject() }
+
+// revisionOf reads a resourceVersion. The store's are decimal numbers; anything
+// else counts as the beginning of time, which never wins over what is known.
+func revisionOf(resourceVersion string) int64 {
+	revision, err := strconv.ParseInt(resourceVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
+}
+
+// Deleted tells whether the object's deletion counts by now: its
+// deletionTimestamp is set, and that moment plus grace has come.
+func (m Meta) Deleted(now time.Time, grace time.Duration) bool {
+	return !m.DeletedAt.IsZero() && !now.Before(m.DeletedAt.Add(grace))
+}

@@ -1,0 +1,99 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package live
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// kind is a table and how objects become its values.
+type kind[T any] struct {
+	*table[T]
+	valueOf func(runtime.Object) T
+}
+
+func (k kind[T]) writeOf(obj runtime.Object, revision int64, deleted bool) write[T] {
+	m := obj.(metav1.Object)
+	return write[T]{
+		name:     types.NamespacedName{Namespace: m.GetNamespace(), Name: m.GetName()},
+		revision: revision,
+		deleted:  deleted,
+		value:    k.valueOf(obj),
+	}
+}
+
+func (k kind[T]) commitObject(obj runtime.Object, revision int64, deleted bool) {
+	k.commit(k.writeOf(obj, revision, deleted))
+}
+
+func (k kind[T]) observeObject(obj runtime.Object, deleted bool) {
+	revision := revisionOf(obj.(metav1.Object).GetResourceVersion())
+	k.observe(k.writeOf(obj, revision, deleted))
+}
+
+func (k kind[T]) replaceObjects(objs []any, revision int64) {
+	all := make([]write[T], 0, len(objs))
+	for _, obj := range objs {
+		all = append(all, k.writeOf(obj.(runtime.Object), revisionOf(obj.(metav1.Object).GetResourceVersion()), false))
+	}
+	k.replace(all, revision)
+}
+
+// Feed follows a resource until ctx ends: it lists and watches through lw, in
+// process, and again whenever the watch breaks. synced is called once, when the
+// first list is in force. expected is an empty object of the resource.
+func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache.ListerWatcher, expected runtime.Object, synced func()) error {
+	f, ok := v.feeds[resource]
+	if !ok {
+		return fmt.Errorf("the live view does not keep %s", resource)
+	}
+	store := &reflected{feed: f, synced: sync.OnceFunc(synced)}
+	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
+	reflector.RunWithContext(ctx)
+	return nil
+}
+
+// reflected receives what a reflector sees.
+type reflected struct {
+	feed   feed
+	synced func()
+}
+
+// Add takes an object that was created.
+func (r *reflected) Add(obj any) error { return r.observe(obj, false) }
+
+// Update takes an object that was changed.
+func (r *reflected) Update(obj any) error { return r.observe(obj, false) }
+
+// Delete takes an object's last state, with the revision of its deletion.
+func (r *reflected) Delete(obj any) error { return r.observe(obj, true) }
+
+func (r *reflected) observe(obj any, deleted bool) error {
+	r.feed.observeObject(obj.(runtime.Object), deleted)
+	return nil
+}
+
+// Replace takes all objects there are.
+func (r *reflected) Replace(objs []any, resourceVersion string) error {
+	r.feed.replaceObjects(objs, revisionOf(resourceVersion))
+	r.synced()
+	return nil
+}
+
+// Bookmark notes how far the watch is.
+func (r *reflected) Bookmark(resourceVersion string) error {
+	r.feed.progress(revisionOf(resourceVersion))
+	return nil
+}
+
+// Resync has nothing to do: everything is in force when it arrives.
+func (r *reflected) Resync() error { return nil }

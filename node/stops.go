@@ -1,0 +1,44 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// followStops makes this process stop whenever its command does, so that a shell gets its terminal back after
+// Ctrl-Z, and returns the function that waits for the end of it, which comes when the command has been waited for.
+// It is for terminals: without one nobody could continue this process.
+//
+// A stopped process renews no Lease, so the Lease is made long enough first.
+func (s *session) followStops(ctx context.Context) (wait func()) {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return func() {}
+	}
+	terminal.Close()
+	pid := s.command.Process.Pid
+	var following sync.WaitGroup
+	following.Go(func() {
+		for stopped(pid) {
+			s.report(s.lease.whileStopped(ctx, func() { _ = unix.Kill(unix.Getpid(), unix.SIGSTOP) }))
+		}
+	})
+	return following.Wait
+}
+
+// stopped waits for the child's next stop; false says that there will be none.
+func stopped(pid int) bool {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil
+		}
+	}
+}

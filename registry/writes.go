@@ -1,0 +1,86 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+)
+
+// WriteListener is told of each write that the store has accepted, before the
+// request that made it is answered. obj carries the revision of the write; it
+// belongs to the caller, so a listener copies what it keeps.
+type WriteListener func(resource schema.GroupResource, obj runtime.Object, deleted bool)
+
+// ListenToWrites makes every storage that options hands out tell listener of
+// its writes. It stands below the generic store, where every path of a write
+// comes through (create, update, patch, apply, deletion in all its stages,
+// collections), and dry runs do not.
+func ListenToWrites(options generic.RESTOptionsGetter, listener WriteListener) generic.RESTOptionsGetter {
+	return listening{options, listener}
+}
+
+type listening struct {
+	generic.RESTOptionsGetter
+	listener WriteListener
+}
+
+// GetRESTOptions decorates the storage of a resource.
+func (l listening) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+	options, err := l.RESTOptionsGetter.GetRESTOptions(resource, example)
+	if err != nil {
+		return options, err
+	}
+	next := options.Decorator
+	options.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		store, destroy, err := next(config, prefix, key, newFunc, newList, attrs, triggers, indexers)
+		if err != nil {
+			return store, destroy, err
+		}
+		return &heardStorage{Interface: store, resource: resource, listener: l.listener}, destroy, nil
+	}
+	return options, nil
+}
+
+// heardStorage is a storage whose writes are heard.
+type heardStorage struct {
+	storage.Interface
+	resource schema.GroupResource
+	listener WriteListener
+}
+
+// Create stores a new object.
+func (s *heardStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	if err := s.Interface.Create(ctx, key, obj, out, ttl); err != nil {
+		return err
+	}
+	s.listener(s.resource, out, false)
+	return nil
+}
+
+// GuaranteedUpdate changes an object, or writes nothing if nothing changed; the
+// listener then hears of the revision that it knows.
+func (s *heardStorage) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions, update storage.UpdateFunc, cached runtime.Object) error {
+	if err := s.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, cached); err != nil {
+		return err
+	}
+	s.listener(s.resource, out, false)
+	return nil
+}
+
+// Delete removes an object; out is its last state with the deletion's revision.
+func (s *heardStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions, validate storage.ValidateObjectFunc, cached runtime.Object, options storage.DeleteOptions) error {
+	if err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, options); err != nil {
+		return err
+	}
+	s.listener(s.resource, out, true)
+	return nil
+}

@@ -1,0 +1,131 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/muster-identity/muster/registry"
+)
+
+// assemble puts the server together, in the order in which its parts need each
+// other:
+//
+//  1. the data dir, its certificates and signing keys;
+//  2. the store;
+//  3. the deciders: live view, RBAC, authentication, issuer, admission;
+//  4. the storage of the resources over the store, heard by the live view;
+//  5. the HTTP server over all that;
+//  6. the controllers, which are its clients.
+func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
+	dir, err := openDataDir(s.DataDir)
+	if err != nil {
+		return err
+	}
+	s.onClose(dir.close)
+	if err := s.prepareCredentials(dir, listener); err != nil {
+		return err
+	}
+	if err := s.openStore(dir); err != nil {
+		return err
+	}
+	house, err := s.newHouse(dir)
+	if err != nil {
+		return err
+	}
+	api, err := s.newAPI(house, listener)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, house, api)
+}
+
+// openStore starts the embedded etcd, unless there is an external one.
+func (s *Server) openStore(dir *dataDir) error {
+	transport := &s.Options.Etcd.StorageConfig.Transport
+	if len(transport.ServerList) > 0 {
+		return nil
+	}
+	etcd, err := startEtcd(dir.join("etcd"), s.UnsafeNoSync)
+	if err != nil {
+		return err
+	}
+	s.onClose(etcd.Close)
+	transport.ServerList = []string{etcd.endpoint}
+	return nil
+}
+
+// newAPI makes the HTTP server with everything it serves.
+func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.GenericAPIServer, error) {
+	resources := registry.Table()
+	scheme, err := registry.NewScheme(resources)
+	if err != nil {
+		return nil, err
+	}
+	codecs := serializer.NewCodecFactory(scheme)
+	config, err := s.apiConfig(h, listener, scheme, codecs)
+	if err != nil {
+		return nil, err
+	}
+	factory := storageFactory(s.Options, scheme, codecs, resources, config)
+	if err := s.Options.Etcd.ApplyWithStorageFactoryTo(factory, config); err != nil {
+		return nil, fmt.Errorf("setting up the storage: %w", err)
+	}
+	services, err := h.services()
+	if err != nil {
+		return nil, err
+	}
+	env := registry.Environment{
+		Scheme:      scheme,
+		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view.Commit),
+		Services:    services,
+	}
+	groups, err := build(resources, env, h.stores)
+	if err != nil {
+		return nil, err
+	}
+	api, err := config.Complete(nil).New("muster", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("making the API server: %w", err)
+	}
+	if err := install(api, scheme, codecs, groups); err != nil {
+		return nil, err
+	}
+	s.loopback = api.LoopbackClientConfig
+	hooks, err := h.hooks(resources)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.addHooks(api, hooks); err != nil {
+		return nil, err
+	}
+	h.installOpenID(api)
+	return api, nil
+}
+
+// serve runs the server until it is closed, and returns when it is ready.
+func (s *Server) serve(ctx context.Context, h *house, api *genericapiserver.GenericAPIServer) error {
+	run, cancel := context.WithCancelCause(context.Background())
+	s.cancel = cancel
+	prepared := api.PrepareRun()
+	s.onClose(h.wait)
+	go func() {
+		defer close(s.served)
+		s.err = prepared.RunWithContext(run)
+		if cause := context.Cause(run); s.err == nil && cause != context.Canceled {
+			s.err = cause
+		}
+	}()
+	if err := s.awaitReady(ctx); err != nil {
+		cancel(nil)
+		<-s.served
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"github.com/spf13/pflag"
+)
+
+// keptFlags are the flags of k8s.io/apiserver's option sets that Muster has.
+// Together with refusedFlags this is every flag there is: a test rings when a
+// new version of the library brings one that nobody has decided on.
+func keptFlags() []string {
+	return []string{
+		"advertise-address", "cors-allowed-origins", "external-hostname", "goaway-chance", "livez-grace-period",
+		"max-mutating-requests-inflight", "max-requests-inflight", "min-request-timeout", "request-timeout",
+		"shutdown-delay-duration", "shutdown-send-retry-after", "shutdown-watch-termination-grace-period",
+		"storage-initialization-timeout", "strict-transport-security-directives",
+
+		"bind-address", "disable-http2-serving", "http2-max-streams-per-connection", "permit-address-sharing",
+		"permit-port-sharing", "secure-port", "tls-cert-file", "tls-cipher-suites", "tls-curve-preferences",
+		"tls-min-version", "tls-private-key-file", "tls-sni-cert-key",
+
+		"delete-collection-workers", "encryption-provider-config", "encryption-provider-config-automatic-reload",
+		"etcd-cafile", "etcd-certfile", "etcd-compaction-interval", "etcd-count-metric-poll-period",
+		"etcd-db-metric-poll-interval", "etcd-healthcheck-timeout", "etcd-keyfile", "etcd-prefix",
+		"etcd-readycheck-timeout", "etcd-servers", "lease-reuse-duration-seconds", "storage-media-type",
+		"watch-cache", "watch-cache-sizes",
+
+		"audit-log-batch-buffer-size", "audit-log-batch-max-size", "audit-log-batch-max-wait",
+		"audit-log-batch-throttle-burst", "audit-log-batch-throttle-enable", "audit-log-batch-throttle-qps",
+		"audit-log-compress", "audit-log-format", "audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize",
+		"audit-log-mode", "audit-log-path", "audit-log-truncate-enabled", "audit-log-truncate-max-batch-size",
+		"audit-log-truncate-max-event-size", "audit-log-version", "audit-policy-file",
+		"audit-webhook-batch-buffer-size", "audit-webhook-batch-initial-backoff", "audit-webhook-batch-max-size",
+		"audit-webhook-batch-max-wait", "audit-webhook-batch-throttle-burst", "audit-webhook-batch-throttle-enable",
+		"audit-webhook-batch-throttle-qps", "audit-webhook-config-file", "audit-webhook-initial-backoff",
+		"audit-webhook-mode", "audit-webhook-truncate-enabled", "audit-webhook-truncate-max-batch-size",
+		"audit-webhook-truncate-max-event-size", "audit-webhook-version",
+
+		"contention-profiling", "debug-socket-path", "profiling",
+
+		"client-ca-file",
+	}
+}
+
+// refusedFlags are the flags of k8s.io/apiserver's option sets that Muster does
+// not have, each with the reason.
+func refusedFlags() map[string]string {
+	const (
+		delegated  = "Muster decides itself who is calling and what they may do; it asks no other API server"
+		frontProxy = "there is no front proxy before Muster whose headers it would trust"
+		gates      = "feature gates are state of the whole process; Muster runs the released behaviour"
+		plugins    = "the admission plugins of Muster are always on"
+	)
+	return map[string]string{
+		"cert-dir":                     "certificates live in --data-dir",
+		"etcd-servers-overrides":       "all resources live in one store: the live view needs one order of revisions",
+		"storage-backend":              "there is one: etcd",
+		"default-watch-cache-size":     "deprecated upstream and without effect",
+		"enable-garbage-collector":     "there is no garbage collector that would clear the finalizers it sets",
+		"enable-priority-and-fairness": "its objects (flowcontrol.apiserver.k8s.io) are not served; --max-requests-inflight limits",
+
+		"authentication-kubeconfig": delegated, "authentication-skip-lookup": delegated,
+		"authentication-tolerate-lookup-failure": delegated, "authentication-token-webhook-cache-ttl": delegated,
+		"authorization-kubeconfig": delegated, "authorization-always-allow-paths": delegated,
+		"authorization-webhook-cache-authorized-ttl": delegated, "authorization-webhook-cache-unauthorized-ttl": delegated,
+		"kubeconfig": delegated,
+
+		"requestheader-allowed-names": frontProxy, "requestheader-client-ca-file": frontProxy,
+		"requestheader-extra-headers-prefix": frontProxy, "requestheader-group-headers": frontProxy,
+		"requestheader-uid-headers": frontProxy, "requestheader-username-headers": frontProxy,
+
+		"feature-gates": gates, "emulated-version": gates, "min-compatibility-version": gates,
+		"emulation-forward-compatible": gates, "runtime-config-emulation-forward-compatible": gates,
+		"runtime-config": "every served API is always on",
+
+		"admission-control-config-file": plugins, "enable-admission-plugins": plugins, "disable-admission-plugins": plugins,
+
+		"egress-selector-config-file": "Muster calls nobody but its store and its audit webhook",
+		"tracing-config-file":         "no traces are recorded",
+	}
+}
+
+// upstreamFlags are all flags of the option sets of k8s.io/apiserver, bound to
+// the given options where Muster has the set.
+func upstreamFlags(o *Options) *pflag.FlagSet {
+	all := pflag.NewFlagSet("upstream", pflag.ContinueOnError)
+	o.Run.AddUniversalFlags(all)
+	o.SecureServing.AddFlags(all)
+	o.Etcd.AddFlags(all)
+	o.Audit.AddFlags(all)
+	o.Features.AddFlags(all)
+	authentication := pflag.NewFlagSet("authentication", pflag.ContinueOnError)
+	authentication.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "Authorities (PEM) whose client certificates are accepted beside the server's own.")
+	all.AddFlagSet(authentication)
+	return all
+}
+
+// AddFlags adds the flags of a server to fs.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	upstream := upstreamFlags(o)
+	for _, name := range keptFlags() {
+		fs.AddFlag(upstream.Lookup(name))
+	}
+	fs.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 takes any free port."
+	fs.Lookup("etcd-servers").Usage = "Addresses of an external etcd cluster. Without them the store is in this process, below --data-dir."
+	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "Further names or addresses for the serving certificate that the server makes itself. May be given several times.")
+	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials pass as system:anonymous, who may see health and version.")
+	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
+	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
+	o.ServiceAccounts.addFlags(fs)
+}
+
+func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&o.Issuers, "service-account-issuer", o.Issuers, "Issuer of service account tokens; may be given several times: the first signs, all are accepted. Default "+DefaultIssuer+".")
+	fs.StringVar(&o.SigningKeyFile, "service-account-signing-key-file", o.SigningKeyFile, "Private key (PEM) that signs service account tokens. Without it there is one in the data dir.")
+	fs.StringArrayVar(&o.KeyFiles, "service-account-key-file", o.KeyFiles, "Keys (PEM, public or private) whose service account tokens are accepted as well. May be given several times.")
+	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: this server's.")
+	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")
+	fs.BoolVar(&o.ExtendExpiration, "service-account-extend-token-expiration", o.ExtendExpiration, "Give pods' default tokens one year for clients that do not reload them, and warn of late use.")
+	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences that this API answers to. Default: the issuers.")
+}

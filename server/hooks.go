@@ -1,0 +1,170 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	rbacv1client "k8s.io/client-go/kubernetes/typed/rbac/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/muster-identity/muster/controller"
+	"github.com/muster-identity/muster/rbac/bootstrap"
+	"github.com/muster-identity/muster/registry"
+)
+
+// hook is something that runs once the server listens. The server is ready when
+// all of them have returned.
+type hook struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// hooks are what makes a listening server ready. They run at the same time.
+func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
+	s := h.server
+	client, err := controller.NewClient(s.loopback)
+	if err != nil {
+		return nil, err
+	}
+	service, ok := netip.AddrFromSlice(s.addresses.service)
+	if !ok {
+		return nil, fmt.Errorf("the address of the service default/kubernetes is odd: %s", s.addresses.service)
+	}
+	service = service.Unmap()
+	rootCA, err := s.credentials.trustBundle()
+	if err != nil {
+		return nil, err
+	}
+	controllers, err := controller.New(controller.Config{
+		Client: s.loopback, RootCA: rootCA, Namespaced: namespaced(resources),
+		ServiceIP: service, SecurePort: s.addresses.port,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []hook{
+		{"live-view", h.feed},
+		// Default roles live in system namespaces.
+		{"rbac/bootstrap-roles", func(ctx context.Context) error {
+			if err := controller.EnsureSystemNamespaces(ctx, client); err != nil {
+				return err
+			}
+			if err := controller.EnsureKubernetesService(ctx, client, service, s.addresses.port); err != nil {
+				return err
+			}
+			return h.bootstrapRoles(ctx)
+		}},
+		{"controllers", func(ctx context.Context) error {
+			h.background.Go(func() {
+				if err := controllers.Run(ctx); err != nil {
+					klog.ErrorS(err, "the controllers have stopped")
+				}
+			})
+			return nil
+		}},
+		{"certificate-renewal", h.renewCertificates},
+	}, nil
+}
+
+// namespaced are the stored resources that live in namespaces.
+func namespaced(resources []registry.Resource) []schema.GroupVersionResource {
+	var names []schema.GroupVersionResource
+	for _, resource := range resources {
+		// Two groups serve the same events; one is enough.
+		if name := resource.GroupVersionResource(); resource.Stored() && resource.Namespaced() && name.Group != eventsv1.GroupName {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// bootstrapRoles brings the default roles and bindings into the store.
+func (h *house) bootstrapRoles(ctx context.Context) error {
+	client, err := rbacv1client.NewForConfig(h.server.loopback)
+	if err != nil {
+		return fmt.Errorf("making a client for the default roles: %w", err)
+	}
+	return bootstrap.Reconcile(ctx, bootstrap.Clients{
+		ClusterRoles:        client.ClusterRoles(),
+		ClusterRoleBindings: client.ClusterRoleBindings(),
+		Roles:               client.Roles(metav1.NamespaceSystem),
+		RoleBindings:        client.RoleBindings(metav1.NamespaceSystem),
+	})
+}
+
+// addHooks registers what a server does between listening and being ready.
+func (h *house) addHooks(api *genericapiserver.GenericAPIServer, hooks []hook) error {
+	for _, hook := range hooks {
+		err := api.AddPostStartHook(hook.name, func(ctx genericapiserver.PostStartHookContext) error {
+			// The library ends the process over a hook that fails; a server
+			// that is a value ends itself and says why.
+			if err := hook.run(ctx); err != nil {
+				h.server.fail(fmt.Errorf("start hook %q: %w", hook.name, err))
+				<-ctx.Done() // never ready
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("adding the start hook %q: %w", hook.name, err)
+		}
+	}
+	return nil
+}
+
+// feed starts the live view's watches and returns when all of them have listed
+// what exists.
+func (h *house) feed(ctx context.Context) error {
+	resources := h.view.Resources()
+	listed := make(chan struct{}, len(resources))
+	for _, resource := range resources {
+		if err := h.follow(ctx, resource, func() { listed <- struct{}{} }); err != nil {
+			return err
+		}
+	}
+	for range resources {
+		select {
+		case <-listed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (h *house) follow(ctx context.Context, resource schema.GroupResource, listed func()) error {
+	listWatch, example, err := h.stores.listWatch(resource)
+	if err != nil {
+		return err
+	}
+	h.background.Go(func() {
+		if err := h.view.Feed(ctx, resource, listWatch, example, listed); err != nil {
+			klog.ErrorS(err, "the live view does not follow", "resource", resource)
+		}
+	})
+	return nil
+}
+
+// renewalPeriod is how often a running server looks whether certificates are due.
+const renewalPeriod = 12 * time.Hour
+
+// renewCertificates keeps the certificates from running out.
+func (h *house) renewCertificates(ctx context.Context) error {
+	h.background.Go(func() {
+		wait.UntilWithContext(ctx, func(context.Context) {
+			if err := h.server.credentials.ensure(); err != nil {
+				klog.ErrorS(err, "renewing certificates")
+			}
+		}, renewalPeriod)
+	})
+	return nil
+}

@@ -1,0 +1,58 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/muster-identity/muster/registry"
+)
+
+// build makes the storage of all resources, grouped as they are served. The
+// main storages go into all as soon as they exist.
+func build(resources []registry.Resource, env registry.Environment, all stores) (map[string]map[string]rest.Storage, error) {
+	groups := map[string]map[string]rest.Storage{}
+	for _, resource := range resources {
+		made, err := resource.Storage(env)
+		if err != nil {
+			return nil, err
+		}
+		name := resource.GroupVersionResource()
+		if groups[name.Group] == nil {
+			groups[name.Group] = map[string]rest.Storage{}
+		}
+		for path, storage := range made {
+			groups[name.Group][path] = storage
+		}
+		all[name.GroupResource()] = made[name.Resource]
+	}
+	return groups, nil
+}
+
+// install serves the groups. The core group is served below /api, all others
+// below /apis.
+func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, groups map[string]map[string]rest.Storage) error {
+	parameters := runtime.NewParameterCodec(scheme)
+	var named []*genericapiserver.APIGroupInfo
+	for _, version := range registry.GroupVersions() {
+		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
+		info.VersionedResourcesStorageMap[version.Version] = groups[version.Group]
+		if version.Group != "" {
+			named = append(named, &info)
+			continue
+		}
+		if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &info); err != nil {
+			return fmt.Errorf("serving the core group: %w", err)
+		}
+	}
+	if err := server.InstallAPIGroups(named...); err != nil {
+		return fmt.Errorf("serving the API groups: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/util/cert"
+	basecompatibility "k8s.io/component-base/compatibility"
+	netutils "k8s.io/utils/net"
+)
+
+// Options are the settings of a Server that go by Kubernetes' own flags. Each
+// field says which; the upstream option sets bring their flags along.
+type Options struct {
+	Run           *genericoptions.ServerRunOptions
+	SecureServing *genericoptions.SecureServingOptions
+	Etcd          *genericoptions.EtcdOptions
+	Audit         *genericoptions.AuditOptions
+	Features      *genericoptions.FeatureOptions
+
+	// TLSSANs are further names and addresses for the serving certificate
+	// that the server makes itself (--tls-san).
+	TLSSANs []string
+	// ClientCAFile holds authorities whose client certificates are accepted
+	// beside the server's own (--client-ca-file).
+	ClientCAFile string
+	// AnonymousAuth lets requests without credentials pass as system:anonymous,
+	// who may see health and version (--anonymous-auth).
+	AnonymousAuth bool
+	// ServiceClusterIPRange is where services get their addresses from
+	// (--service-cluster-ip-range).
+	ServiceClusterIPRange string
+	// EventTTL is how long events are kept (--event-ttl).
+	EventTTL time.Duration
+
+	ServiceAccounts ServiceAccountOptions
+}
+
+// ServiceAccountOptions are the settings of service account tokens.
+type ServiceAccountOptions struct {
+	// Issuers are the accepted issuers; the first one signs
+	// (--service-account-issuer). Empty means DefaultIssuer.
+	Issuers []string
+	// SigningKeyFile holds the private key that signs
+	// (--service-account-signing-key-file). Empty means a key in the data dir,
+	// made on first start.
+	SigningKeyFile string
+	// KeyFiles hold further keys whose tokens are accepted
+	// (--service-account-key-file).
+	KeyFiles []string
+	// JWKSURI is the address of the keys in the discovery document
+	// (--service-account-jwks-uri). Empty means this server's.
+	JWKSURI string
+	// MaxExpiration caps the life of tokens; zero means no cap
+	// (--service-account-max-token-expiration).
+	MaxExpiration time.Duration
+	// ExtendExpiration gives pods' default tokens a year
+	// (--service-account-extend-token-expiration).
+	ExtendExpiration bool
+	// APIAudiences are the audiences that this API answers to
+	// (--api-audiences). Empty means the issuers.
+	APIAudiences []string
+}
+
+// DefaultIssuer is the issuer of a server that was not told its own.
+const DefaultIssuer = "https://kubernetes.default.svc.cluster.local"
+
+const (
+	defaultSecurePort     = 6443
+	defaultServiceIPRange = "10.0.0.0/24"
+	defaultEventTTL       = time.Hour
+)
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	o := &Options{
+		Run:                   genericoptions.NewServerRunOptionsForComponent(component, componentRegistry()),
+		SecureServing:         genericoptions.NewSecureServingOptions(),
+		Etcd:                  genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig("/registry", nil)),
+		Audit:                 genericoptions.NewAuditOptions(),
+		Features:              genericoptions.NewFeatureOptions(),
+		AnonymousAuth:         true,
+		ServiceClusterIPRange: defaultServiceIPRange,
+		EventTTL:              defaultEventTTL,
+	}
+	o.SecureServing.BindPort = defaultSecurePort
+	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
+	o.Etcd.DefaultStorageMediaType = "application/vnd.kubernetes.protobuf"
+	o.Features.EnablePriorityAndFairness = false
+	return o
+}
+
+const component = "muster"
+
+// componentRegistry tells the library which release's behaviour this server has.
+// Upstream has one registry for the process; each set of options has its own
+// here, so that servers do not share settings.
+func componentRegistry() basecompatibility.ComponentGlobalsRegistry {
+	registry := basecompatibility.NewComponentGlobalsRegistry()
+	version := compatibility.DefaultBuildEffectiveVersion()
+	utilruntime.Must(registry.Register(component, version, utilfeature.DefaultMutableFeatureGate.DeepCopy()))
+	utilruntime.Must(registry.Set())
+	return registry
+}
+
+// complete fills in what follows from other settings.
+func (o *Options) complete() {
+	if len(o.ServiceAccounts.Issuers) == 0 {
+		o.ServiceAccounts.Issuers = []string{DefaultIssuer}
+	}
+	if len(o.ServiceAccounts.APIAudiences) == 0 {
+		o.ServiceAccounts.APIAudiences = o.ServiceAccounts.Issuers
+	}
+}
+
+// validate finds what cannot work, before anything is touched.
+func (o *Options) validate() error {
+	var errs []error
+	errs = append(errs, o.Run.Validate()...)
+	if o.SecureServing.BindPort != 0 { // 0 is any free port here; upstream takes it for "do not serve"
+		errs = append(errs, o.SecureServing.Validate()...)
+	}
+	if len(o.Etcd.StorageConfig.Transport.ServerList) > 0 {
+		errs = append(errs, o.Etcd.Validate()...)
+	}
+	errs = append(errs, o.Audit.Validate()...)
+	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.ServiceAccounts.validate()...)
+	errs = append(errs, o.validateFiles()...)
+	if _, err := o.serviceRange(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.EventTTL <= 0 {
+		errs = append(errs, fmt.Errorf("--event-ttl %s must be longer than zero", o.EventTTL))
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// validateFiles reads the files that the operator named.
+func (o *Options) validateFiles() []error {
+	var errs []error
+	serving := pairFiles{cert: o.SecureServing.ServerCert.CertKey.CertFile, key: o.SecureServing.ServerCert.CertKey.KeyFile}
+	if (serving.cert == "") != (serving.key == "") {
+		errs = append(errs, fmt.Errorf("--tls-cert-file and --tls-private-key-file belong together: give both or neither"))
+	} else if serving.cert != "" {
+		if _, err := serving.read(); err != nil {
+			errs = append(errs, fmt.Errorf("--tls-cert-file, --tls-private-key-file: %w", err))
+		}
+	}
+	if o.ClientCAFile != "" {
+		if _, err := cert.CertsFromFile(o.ClientCAFile); err != nil {
+			errs = append(errs, fmt.Errorf("--client-ca-file: %w", err))
+		}
+	}
+	return errs
+}
+
+const (
+	minMaxExpiration = time.Hour
+	maxMaxExpiration = (1 << 32) * time.Second
+)
+
+func (o *ServiceAccountOptions) validate() []error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, issuer := range o.Issuers {
+		if issuer == "" {
+			errs = append(errs, fmt.Errorf("--service-account-issuer must not be empty"))
+		}
+		if seen[issuer] {
+			errs = append(errs, fmt.Errorf("--service-account-issuer %q is given twice", issuer))
+		}
+		seen[issuer] = true
+	}
+	if max := o.MaxExpiration; max != 0 && (max < minMaxExpiration || max > maxMaxExpiration) {
+		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
+	}
+	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
+		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))
+	}
+	return errs
+}
+
+// serviceRange is the parsed ServiceClusterIPRange.
+func (o *Options) serviceRange() (*net.IPNet, error) {
+	_, parsed, err := netutils.ParseCIDRSloppy(o.ServiceClusterIPRange)
+	if err != nil {
+		return nil, fmt.Errorf("--service-cluster-ip-range %q is not an address range like %s", o.ServiceClusterIPRange, defaultServiceIPRange)
+	}
+	const fewest = 8
+	if netutils.RangeSize(parsed) < fewest {
+		return nil, fmt.Errorf("--service-cluster-ip-range %q has room for fewer than %d addresses", o.ServiceClusterIPRange, fewest)
+	}
+	return parsed, nil
+}
+
+// splitSANs tells the addresses among the names for a certificate.
+func splitSANs(sans []string) (names []string, ips []net.IP) {
+	for _, san := range sans {
+		if ip, err := netip.ParseAddr(san); err == nil {
+			ips = append(ips, ip.AsSlice())
+			continue
+		}
+		names = append(names, san)
+	}
+	return names, ips
+}
