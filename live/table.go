@@ -101,7 +101,8 @@ func (t *table[T]) replace(all []write[T], revision int64) {
 		t.put(w)
 	}
 	for name, e := range t.entries {
-		if !listed[name] && !e.deleted && e.revision <= revision {
+		if !listed[name] && !e.deleted {
+			// What was written later than the list is newer to put, and stays.
 			t.put(write[T]{name: name, revision: revision, deleted: true, value: e.value})
 		}
 	}

@@ -343,7 +343,11 @@ func TestTheSubscriberHearsOfEachObjectInOrder(t *testing.T) {
 	feed.observeObject(role(9, "patch"), false)
 	feed.replaceObjects(nil, 12)
 	feed.replaceObjects(nil, 13)
-	want := []string{"3[get] false", "6[watch] false", "7[watch] true", "9[patch] false", "9[patch] true"}
+	kept := role(15, "get")
+	view.Commit(roles, kept, false)
+	kept.Rules[0].Verbs[0] = "*"
+	feed.replaceObjects(nil, 16)
+	want := []string{"3[get] false", "6[watch] false", "7[watch] true", "9[patch] false", "9[patch] true", "15[get] false", "15[get] true"}
 	if diff := cmp.Diff(want, heard); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}

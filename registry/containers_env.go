@@ -142,13 +142,15 @@ func validateDivisor(ref *corev1.ResourceFieldSelector, name string, at *field.P
 	if ref.Divisor.Cmp(resource.Quantity{}) == 0 {
 		return nil
 	}
+	kinds := map[string]string{"memory": "memory", "ephemeral-storage": "local ephemeral storage"}
+	if strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) {
+		kinds[name] = "hugepages"
+	}
 	bytes := []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
-	switch {
+	switch kind, known := kinds[name]; {
 	case name == "cpu" && !slices.Contains([]string{"1m", "1"}, ref.Divisor.String()):
 		return field.ErrorList{field.Invalid(at, ref.Resource, "only divisor's values 1m and 1 are supported with the cpu resource")}
-	case name != "cpu" && !slices.Contains(bytes, ref.Divisor.String()):
-		kind := map[string]string{"memory": "memory", "ephemeral-storage": "local ephemeral storage"}[name]
-		setIfEmpty(&kind, "hugepages")
+	case known && !slices.Contains(bytes, ref.Divisor.String()):
 		return field.ErrorList{field.Invalid(at, ref.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", strings.Join(bytes, ", "), kind))}
 	}
 	return nil

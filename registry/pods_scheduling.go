@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -112,7 +113,9 @@ func validateNodeAffinity(affinity *corev1.NodeAffinity, path *field.Path) field
 			errs = append(errs, field.Required(at, "must have at least one node selector term"))
 		}
 		for i := range required.NodeSelectorTerms {
-			errs = append(errs, validateNodeTerm(&required.NodeSelectorTerms[i], at.Index(i))...)
+			term := &required.NodeSelectorTerms[i]
+			errs = append(errs, validateNodeTerm(term, at.Index(i))...)
+			errs = append(errs, validateNodeValues(term, at.Index(i))...)
 		}
 	}
 	for i := range affinity.PreferredDuringSchedulingIgnoredDuringExecution {
@@ -138,11 +141,39 @@ func validateNodeTerm(term *corev1.NodeSelectorTerm, path *field.Path) field.Err
 		errs = append(errs, validateNodeOperator(&requirement, at)...)
 	}
 	for i, requirement := range term.MatchFields {
-		at := path.Child("matchFields").Index(i)
-		if requirement.Key != metav1.ObjectNameField {
-			errs = append(errs, field.Invalid(at.Child("key"), requirement.Key, "not a valid field selector key"))
+		errs = append(errs, validateNodeField(&requirement, path.Child("matchFields").Index(i))...)
+	}
+	return errs
+}
+
+// validateNodeField: the name is the only field of a node to select by.
+func validateNodeField(requirement *corev1.NodeSelectorRequirement, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	switch requirement.Operator {
+	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+		if len(requirement.Values) != 1 {
+			errs = append(errs, field.Required(at.Child("values"), "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
 		}
-		errs = append(errs, validateNodeOperator(&requirement, at)...)
+	default:
+		errs = append(errs, field.Invalid(at.Child("operator"), requirement.Operator, "not a valid selector operator"))
+	}
+	if requirement.Key != metav1.ObjectNameField {
+		return append(errs, field.Invalid(at.Child("key"), requirement.Key, "not a valid field selector key"))
+	}
+	for i, name := range requirement.Values {
+		errs = append(errs, invalid(at.Child("values").Index(i), name, validation.NameIsDNSSubdomain(name, false))...)
+	}
+	return errs
+}
+
+// validateNodeValues: what is required of labels is something that labels can
+// be. What is merely preferred does no harm.
+func validateNodeValues(term *corev1.NodeSelectorTerm, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, requirement := range term.MatchExpressions {
+		for j, value := range requirement.Values {
+			errs = append(errs, invalid(path.Child("matchExpressions").Index(i).Child("values").Index(j), value, utilvalidation.IsValidLabelValue(value))...)
+		}
 	}
 	return errs
 }

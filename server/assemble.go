@@ -106,6 +106,7 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 		return nil, err
 	}
 	h.installOpenID(api)
+	installCustomResources(api)
 	return api, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"stop":    stopServer,
 			"within":  within,
 			"saveout": saveOut,
+			"token":   createToken,
 			"holding": holding,
 			"review":  review,
 		},
@@ -97,6 +99,24 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("not within %s: %v", limit, err)
 		}
 	}
+}
+
+// createToken is "kubectl create token" that keeps the token in an environment
+// variable, so that none is in the output of a test:
+//
+//	token NAME ACCOUNT [FLAGS...]
+func createToken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: token NAME ACCOUNT [FLAGS...]")
+	}
+	kubectl, err := filepath.Abs("../bin/kubectl")
+	ts.Check(err)
+	cmd := exec.Command(kubectl, append([]string{"create", "token"}, args[1:]...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+ts.Getenv("KUBECONFIG"), "HOME="+ts.Getenv("HOME"))
+	cmd.Stderr = ts.Stderr()
+	token, err := cmd.Output()
+	ts.Check(err)
+	ts.Setenv(args[0], strings.TrimSpace(string(token)))
 }
 
 // holding writes a kubeconfig for whoever holds a token, and nothing else:

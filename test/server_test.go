@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: server [FLAGS...]")
 	}
 	args = append([]string{"server", "--data-dir", ts.Getenv("DATA"), "--bind-address", "127.0.0.1", "--secure-port", "0"}, args...)
-	muster, err := exec.LookPath("../bin/muster")
+	muster, err := filepath.Abs("../bin/muster")
 	ts.Check(err)
 	p := &process{cmd: exec.Command(muster, args...), exited: make(chan struct{})}
 	p.cmd.Dir = ts.Getenv("WORK")

@@ -65,7 +65,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if pod.Spec.ServiceAccountName == "" {
 		pod.Spec.ServiceAccountName = defaultAccount
 		// The deprecated alias is kept equal, as the defaults of a pod do.
-		pod.Spec.DeprecatedServiceAccount = defaultAccount //nolint:staticcheck // stored and read by old clients
+		pod.Spec.DeprecatedServiceAccount = defaultAccount
 	}
 	account, err := p.accountOf(ctx, a, pod)
 	if err != nil {
