@@ -138,3 +138,18 @@ func TestAListFromBeforeTheWatchBringsNothingBack(t *testing.T) {
 		t.Error("a list of an older revision has removed a newer object")
 	}
 }
+
+func TestOfTwoEventsAtOneRevisionTheDeletionCounts(t *testing.T) {
+	t.Parallel()
+	written := write[int]{name: named("a"), revision: 5, value: 1}
+	deleted := write[int]{name: named("a"), revision: 5, value: 1, deleted: true}
+	for name, order := range map[string][]write[int]{"last": {written, deleted}, "first": {deleted, written}} {
+		table := newTable[int](nil)
+		for _, w := range order {
+			table.commit(w)
+		}
+		if _, ok := table.get(named("a")); ok {
+			t.Errorf("the object is there, though its deletion came %s", name)
+		}
+	}
+}

@@ -88,14 +88,13 @@ func defaultHTTPGet(action *corev1.HTTPGetAction) {
 
 // requestLimits makes limits the requests of what is not requested.
 func requestLimits(resources *corev1.ResourceRequirements) {
+	if resources.Limits != nil && resources.Requests == nil {
+		resources.Requests = corev1.ResourceList{}
+	}
 	for name, limit := range resources.Limits {
-		if _, requested := resources.Requests[name]; requested {
-			continue
+		if _, requested := resources.Requests[name]; !requested {
+			resources.Requests[name] = limit.DeepCopy()
 		}
-		if resources.Requests == nil {
-			resources.Requests = corev1.ResourceList{}
-		}
-		resources.Requests[name] = limit.DeepCopy()
 	}
 }
 

@@ -53,7 +53,7 @@ func validatePropagation(mount *corev1.VolumeMount, container *corev1.Container,
 	var errs field.ErrorList
 	if mode := mount.MountPropagation; mode != nil {
 		at := at.Child("mountPropagation")
-		errs = append(errs, oneOf(*mode, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)...)
+		errs = append(errs, supported(*mode, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)...)
 		privileged := container.SecurityContext != nil && ptr.Deref(container.SecurityContext.Privileged, false)
 		if *mode == corev1.MountPropagationBidirectional && !privileged {
 			errs = append(errs, field.Forbidden(at, "Bidirectional mount propagation is available only to privileged containers"))
@@ -64,7 +64,7 @@ func validatePropagation(mount *corev1.VolumeMount, container *corev1.Container,
 		return errs
 	}
 	at = at.Child("recursiveReadOnly")
-	errs = append(errs, oneOf(*mode, at, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)...)
+	errs = append(errs, supported(*mode, at, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)...)
 	if !mount.ReadOnly {
 		errs = append(errs, field.Forbidden(at, "may only be specified when readOnly is true"))
 	}

@@ -122,7 +122,7 @@ func validateAction(does action, grace *int64, at *field.Path) field.ErrorList {
 func validateHTTPGet(get *corev1.HTTPGetAction, at *field.Path) field.ErrorList {
 	errs := requireName(get.Path, at.Child("path"))
 	errs = append(errs, validatePortOrName(get.Port, at.Child("port"))...)
-	errs = append(errs, oneOf(get.Scheme, at.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
+	errs = append(errs, supported(get.Scheme, at.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, header := range get.HTTPHeaders {
 		errs = append(errs, invalid(at.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
 	}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -111,6 +112,11 @@ func (p *podCheck) validateClaims(claims []corev1.ResourceClaim, at *field.Path)
 		case !p.claims.Has(claim.Name):
 			missing := field.NotFound(at, claim.Name)
 			missing.Detail = "must be one of the names in pod.spec.resourceClaims"
+			if p.claims.Len() == 0 {
+				missing.Detail += " which is empty"
+			} else {
+				missing.Detail += ": " + strings.Join(sets.List(p.claims), ", ")
+			}
 			errs = append(errs, missing)
 		}
 	}

@@ -85,7 +85,7 @@ func takeName(names sets.Set[string], name string, at *field.Path) field.ErrorLi
 func validateRestart(container *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if container.RestartPolicy != nil {
-		errs = append(errs, oneOf(*container.RestartPolicy, at.Child("restartPolicy"),
+		errs = append(errs, supported(*container.RestartPolicy, at.Child("restartPolicy"),
 			corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
 	} else if len(container.RestartPolicyRules) > 0 {
 		errs = append(errs, field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
@@ -95,12 +95,12 @@ func validateRestart(container *corev1.Container, at *field.Path) field.ErrorLis
 	}
 	for i, rule := range container.RestartPolicyRules {
 		at := at.Child("restartPolicyRules").Index(i)
-		errs = append(errs, oneOf(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
+		errs = append(errs, supported(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		if rule.ExitCodes == nil {
 			errs = append(errs, field.Required(at.Child("exitCodes"), "must be specified"))
 			continue
 		}
-		errs = append(errs, oneOf(rule.ExitCodes.Operator, at.Child("exitCodes", "operator"), corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
+		errs = append(errs, supported(rule.ExitCodes.Operator, at.Child("exitCodes", "operator"), corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 	}
 	return errs
 }

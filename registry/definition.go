@@ -53,6 +53,9 @@ type Definition[T Object] struct {
 	PrepareUpdate func(ctx context.Context, obj, old T)
 	// Validate checks everything but metadata; it runs on create and update.
 	Validate func(obj T) field.ErrorList
+	// ValidateCreate checks what holds for new objects only. It runs after
+	// Validate.
+	ValidateCreate func(obj T) field.ErrorList
 	// ValidateUpdate checks what may not change. It runs after Validate.
 	ValidateUpdate func(obj, old T) field.ErrorList
 	// Warnings are sent in Warning headers. old is the zero T on create.
@@ -72,6 +75,8 @@ type Definition[T Object] struct {
 	CreateOnUpdate bool
 	// RequireVersion refuses updates without metadata.resourceVersion.
 	RequireVersion bool
+	// ReturnDeleted answers a deletion with the object instead of a Status.
+	ReturnDeleted bool
 	// Prefix is the storage folder below /registry; empty means Plural.
 	Prefix string
 
@@ -79,7 +84,8 @@ type Definition[T Object] struct {
 	// whether the object stays until somebody confirms its end.
 	GracefulDelete func(ctx context.Context, obj T, options *metav1.DeleteOptions) bool
 	// Extend adjusts the finished store and adds subresources, or replaces
-	// the store's own entry in the map.
+	// the store's own entry in the map. The status subresource is made from
+	// the store afterwards, unless Extend has put one into the map.
 	Extend func(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error
 }
 
@@ -166,19 +172,20 @@ func (d *Definition[T]) Storage(env Environment) (map[string]rest.Storage, error
 		UpdateStrategy:            strategy,
 		DeleteStrategy:            strategy,
 		ResetFieldsStrategy:       strategy,
+		ReturnDeletedObject:       d.ReturnDeleted,
 		TableConvertor:            d.tableConvertor(),
 	}
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: env.RESTOptions, AttrFunc: storage.AttrFunc(d.attributes)}); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", d.Plural, err)
 	}
 	storage := map[string]rest.Storage{d.Plural: &named{Store: store, shortNames: d.ShortNames, categories: d.Categories}}
-	if d.Status != nil {
-		storage[d.Plural+"/status"] = newStatusStorage(store, newStatusStrategy(strategy))
-	}
 	if d.Extend != nil {
 		if err := d.Extend(env, store, storage); err != nil {
 			return nil, fmt.Errorf("storage of %s: %w", d.Plural, err)
 		}
+	}
+	if status := d.Plural + "/status"; d.Status != nil && storage[status] == nil {
+		storage[status] = newStatusStorage(store, newStatusStrategy(strategy))
 	}
 	return storage, nil
 }

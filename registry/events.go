@@ -40,12 +40,8 @@ func eventsV1() Resource {
 	definition.Validate = func(event *corev1.Event) field.ErrorList {
 		return validateEvent(event, "reportingController")
 	}
+	definition.ValidateCreate = validateEventV1Create
 	definition.ValidateUpdate = validateEventV1Update
-	keep := definition.Extend
-	definition.Extend = func(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
-		store.CreateStrategy = &createStrategy[*corev1.Event]{store.CreateStrategy, validateEventV1Create}
-		return keep(env, store, storage)
-	}
 	return renamedEvents{definition}
 }
 

@@ -20,8 +20,11 @@ import (
 // Bounds of what the status of a job can tell about its indexes.
 const (
 	maxIndexedParallelism = 100_000
+	maxFailedIndexes      = 100_000
 	maxManagedByLength    = 63
 )
+
+const needsIndexes = "requires indexed completion mode"
 
 // validateJob (Kubernetes: pkg/apis/batch/validation, ValidateJobSpec).
 func validateJob(job *batchv1.Job) field.ErrorList {
@@ -75,9 +78,12 @@ func validateJobSelector(spec *batchv1.JobSpec, path *field.Path) field.ErrorLis
 // those that others control.
 func validateJobModes(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	mode := ptr.Deref(spec.CompletionMode, batchv1.NonIndexedCompletion)
-	errs := oneOf(mode, path.Child("completionMode"), batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)
+	errs := supported(mode, path.Child("completionMode"), batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)
 	if mode == batchv1.IndexedCompletion {
 		errs = append(errs, validateIndexed(spec, path)...)
+	}
+	if spec.SuccessPolicy != nil && mode != batchv1.IndexedCompletion {
+		errs = append(errs, field.Invalid(path.Child("successPolicy"), *spec.SuccessPolicy, needsIndexes))
 	}
 	if mode == batchv1.NonIndexedCompletion {
 		errs = append(errs, validateNotIndexed(spec, path)...)
@@ -90,7 +96,7 @@ func validateJobModes(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		if spec.PodFailurePolicy == nil {
 			known = append(known, batchv1.TerminatingOrFailed)
 		}
-		errs = append(errs, oneOf(*policy, path.Child("podReplacementPolicy"), known...)...)
+		errs = append(errs, supported(*policy, path.Child("podReplacementPolicy"), known...)...)
 	}
 	if spec.ManagedBy != nil {
 		at := path.Child("managedBy")
@@ -114,6 +120,9 @@ func validateIndexed(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	if spec.Completions != nil && spec.MaxFailedIndexes != nil && *spec.MaxFailedIndexes > *spec.Completions {
 		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *spec.MaxFailedIndexes, "must be less than or equal to completions"))
 	}
+	if ptr.Deref(spec.MaxFailedIndexes, 0) > maxFailedIndexes {
+		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *spec.MaxFailedIndexes, fmt.Sprintf("must be less than or equal to %d", maxFailedIndexes)))
+	}
 	if spec.SuccessPolicy != nil && len(spec.SuccessPolicy.Rules) == 0 {
 		errs = append(errs, field.Required(path.Child("successPolicy", "rules"), "at least one rules must be specified when the successPolicy is specified"))
 	}
@@ -122,15 +131,11 @@ func validateIndexed(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 
 func validateNotIndexed(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	const needsIndexes = "requires indexed completion mode"
 	if spec.BackoffLimitPerIndex != nil {
 		errs = append(errs, field.Invalid(path.Child("backoffLimitPerIndex"), *spec.BackoffLimitPerIndex, needsIndexes))
 	}
 	if spec.MaxFailedIndexes != nil {
 		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *spec.MaxFailedIndexes, needsIndexes))
-	}
-	if spec.SuccessPolicy != nil {
-		errs = append(errs, field.Invalid(path.Child("successPolicy"), *spec.SuccessPolicy, needsIndexes))
 	}
 	return errs
 }
@@ -155,7 +160,7 @@ func validateFailurePolicy(spec *batchv1.JobSpec, path *field.Path) field.ErrorL
 	var errs field.ErrorList
 	for i, rule := range spec.PodFailurePolicy.Rules {
 		at := path.Index(i)
-		errs = append(errs, oneOf(rule.Action, at.Child("action"), batchv1.PodFailurePolicyActionCount, batchv1.PodFailurePolicyActionFailIndex,
+		errs = append(errs, oneOfNamed(rule.Action, at.Child("action"), batchv1.PodFailurePolicyActionCount, batchv1.PodFailurePolicyActionFailIndex,
 			batchv1.PodFailurePolicyActionFailJob, batchv1.PodFailurePolicyActionIgnore)...)
 		if rule.Action == batchv1.PodFailurePolicyActionFailIndex && spec.BackoffLimitPerIndex == nil {
 			errs = append(errs, field.Invalid(at.Child("action"), rule.Action, "requires the backoffLimitPerIndex to be set"))
@@ -165,15 +170,29 @@ func validateFailurePolicy(spec *batchv1.JobSpec, path *field.Path) field.ErrorL
 			errs = append(errs, field.Invalid(at, field.OmitValueType{}, "specifying both OnExitCodes and OnPodConditions is not supported"))
 		case !byCode && !byCondition:
 			errs = append(errs, field.Invalid(at, field.OmitValueType{}, "specifying one of OnExitCodes and OnPodConditions is required"))
-		case byCode:
+		}
+		if rule.OnExitCodes != nil {
 			errs = append(errs, validateExitCodes(rule.OnExitCodes, &spec.Template.Spec, at.Child("onExitCodes"))...)
+		}
+		for j, pattern := range rule.OnPodConditions {
+			at := at.Child("onPodConditions").Index(j)
+			errs = append(errs, invalid(at.Child("type"), string(pattern.Type), utilvalidation.IsQualifiedName(string(pattern.Type)))...)
+			errs = append(errs, oneOfNamed(pattern.Status, at.Child("status"), corev1.ConditionFalse, corev1.ConditionTrue, corev1.ConditionUnknown)...)
 		}
 	}
 	return errs
 }
 
+// oneOfNamed is oneOf with the names of the known values in the answer to none.
+func oneOfNamed[T ~string](value T, at *field.Path, known ...T) field.ErrorList {
+	if value == "" {
+		return field.ErrorList{field.Required(at, fmt.Sprintf("valid values: %q", known))}
+	}
+	return supported(value, at, known...)
+}
+
 func validateExitCodes(codes *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *corev1.PodSpec, at *field.Path) field.ErrorList {
-	errs := oneOf(codes.Operator, at.Child("operator"), batchv1.PodFailurePolicyOnExitCodesOpIn, batchv1.PodFailurePolicyOnExitCodesOpNotIn)
+	errs := oneOfNamed(codes.Operator, at.Child("operator"), batchv1.PodFailurePolicyOnExitCodesOpIn, batchv1.PodFailurePolicyOnExitCodesOpNotIn)
 	if codes.ContainerName != nil {
 		named := func(container corev1.Container) bool { return container.Name == *codes.ContainerName }
 		if !slices.ContainsFunc(pod.Containers, named) && !slices.ContainsFunc(pod.InitContainers, named) {
@@ -183,8 +202,14 @@ func validateExitCodes(codes *batchv1.PodFailurePolicyOnExitCodesRequirement, po
 	if len(codes.Values) == 0 {
 		errs = append(errs, field.Invalid(at.Child("values"), codes.Values, "at least one value is required"))
 	}
-	if codes.Operator == batchv1.PodFailurePolicyOnExitCodesOpIn && slices.Contains(codes.Values, 0) {
-		errs = append(errs, field.Invalid(at.Child("values").Index(slices.Index(codes.Values, 0)), 0, "must not be 0 for the In operator"))
+	for i, code := range codes.Values {
+		at := at.Child("values").Index(i)
+		if codes.Operator == batchv1.PodFailurePolicyOnExitCodesOpIn && code == 0 {
+			errs = append(errs, field.Invalid(at, code, "must not be 0 for the In operator"))
+		}
+		if slices.Contains(codes.Values[:i], code) {
+			errs = append(errs, field.Duplicate(at, code))
+		}
 	}
 	if !slices.IsSorted(codes.Values) {
 		errs = append(errs, field.Invalid(at.Child("values"), codes.Values, "must be ordered"))

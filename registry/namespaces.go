@@ -56,7 +56,8 @@ func namespaces() Resource {
 		Fields: func(namespace *corev1.Namespace) fields.Set {
 			return fields.Set{"status.phase": string(namespace.Status.Phase)}
 		},
-		Columns: []metav1.TableColumnDefinition{nameColumn(), column("Status", "string", "The status of the namespace"), ageColumn()},
+		ReturnDeleted: true,
+		Columns:       []metav1.TableColumnDefinition{nameColumn(), column("Status", "string", "The status of the namespace"), ageColumn()},
 		Row: func(namespace *corev1.Namespace) []any {
 			return []any{namespace.Name, string(namespace.Status.Phase), age(namespace)}
 		},
@@ -100,10 +101,7 @@ func resetNamespaceStatus(namespace, old *corev1.Namespace) {
 // deletion waits for spec.finalizers too, which only the subresource finalize
 // takes away.
 func extendNamespaces(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
-	store.ReturnDeletedObject = true
 	store.ShouldDeleteDuringUpdate = namespaceIsDone
-	storage["namespaces/status"].(*subresource).store.ShouldDeleteDuringUpdate = namespaceIsDone
-
 	main := store.UpdateStrategy.(*strategy[*corev1.Namespace])
 	storage["namespaces/finalize"] = namespaceFinalize{newStatusStorage(store, &namespaceFinalizeStrategy{main})}
 	storage["namespaces"] = newNamespaceStorage(storage["namespaces"].(*named), env.Services.NamespaceStarter)

@@ -4,11 +4,9 @@
 package registry
 
 import (
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -18,19 +16,9 @@ func validateNamespaceFinalizers(finalizers []corev1.FinalizerName, path func(in
 	var errs field.ErrorList
 	for i, finalizer := range finalizers {
 		errs = append(errs, validation.ValidateFinalizerName(string(finalizer), path(i))...)
-		if !strings.Contains(string(finalizer), "/") && !standardFinalizer(string(finalizer)) {
-			errs = append(errs, field.Invalid(path(i), string(finalizer), "name is neither a standard finalizer name nor is it fully qualified"))
-		}
+		errs = append(errs, qualifiedFinalizer(string(finalizer), path(i))...)
 	}
 	return errs
-}
-
-func standardFinalizer(name string) bool {
-	switch name {
-	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
-		return true
-	}
-	return false
 }
 
 // validateNamespacePhase keeps the phase in step with metadata: the deletion is

@@ -4,6 +4,8 @@
 package registry
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +25,14 @@ func validateScheduling(spec *corev1.PodSpec, path *field.Path) field.ErrorList 
 	errs = append(errs, validateTolerations(spec.Tolerations, path.Child("tolerations"))...)
 	errs = append(errs, validateGates(spec, path)...)
 	for i, constraint := range spec.TopologySpreadConstraints {
-		errs = append(errs, validateSpread(&constraint, path.Child("topologySpreadConstraints").Index(i))...)
+		at := path.Child("topologySpreadConstraints").Index(i)
+		errs = append(errs, validateSpread(&constraint, at)...)
+		same := func(other corev1.TopologySpreadConstraint) bool {
+			return other.TopologyKey == constraint.TopologyKey && other.WhenUnsatisfiable == constraint.WhenUnsatisfiable
+		}
+		if slices.ContainsFunc(spec.TopologySpreadConstraints[i+1:], same) {
+			errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"), fmt.Sprintf("{%v, %v}", constraint.TopologyKey, constraint.WhenUnsatisfiable)))
+		}
 	}
 	if spec.Affinity != nil {
 		errs = append(errs, validateNodeAffinity(spec.Affinity.NodeAffinity, path.Child("affinity", "nodeAffinity"))...)
@@ -57,7 +66,7 @@ func validateSpread(constraint *corev1.TopologySpreadConstraint, at *field.Path)
 	if constraint.TopologyKey == "" {
 		errs = append(errs, field.Required(at.Child("topologyKey"), "can not be empty"))
 	}
-	errs = append(errs, oneOf(constraint.WhenUnsatisfiable, at.Child("whenUnsatisfiable"), corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
+	errs = append(errs, supported(constraint.WhenUnsatisfiable, at.Child("whenUnsatisfiable"), corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 	return append(errs, validateSelector(constraint.LabelSelector, at.Child("labelSelector"))...)
 }
 

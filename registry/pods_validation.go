@@ -108,6 +108,12 @@ func (p *podCheck) validateResourceClaims(at *field.Path) field.ErrorList {
 		case claim.ResourceClaimName == nil && claim.ResourceClaimTemplateName == nil:
 			errs = append(errs, field.Invalid(at, claim, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"))
 		}
+		if name := claim.ResourceClaimName; name != nil {
+			errs = append(errs, invalid(at.Child("resourceClaimName"), *name, validation.NameIsDNSSubdomain(*name, false))...)
+		}
+		if name := claim.ResourceClaimTemplateName; name != nil {
+			errs = append(errs, invalid(at.Child("resourceClaimTemplateName"), *name, validation.NameIsDNSSubdomain(*name, false))...)
+		}
 	}
 	return errs
 }
@@ -161,7 +167,12 @@ func validatePodSecurity(spec *corev1.PodSpec, path *field.Path) field.ErrorList
 	if spec.HostPID && ptr.Deref(spec.ShareProcessNamespace, false) {
 		errs = append(errs, field.Invalid(path.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled"))
 	}
-	if spec.HostUsers != nil && !*spec.HostUsers {
+	if !ptr.Deref(spec.HostUsers, true) {
+		eachContainer(spec, path, func(container *corev1.Container, at *field.Path) {
+			if len(container.VolumeDevices) > 0 {
+				errs = append(errs, field.Forbidden(at.Child("volumeDevices"), "when `hostUsers` is false"))
+			}
+		})
 		for _, shared := range []struct {
 			name string
 			set  bool

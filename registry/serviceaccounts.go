@@ -27,6 +27,7 @@ func serviceAccounts() Resource {
 		Warnings:      serviceAccountWarnings,
 		Columns:       []metav1.TableColumnDefinition{nameColumn(), ageColumn()},
 		Row:           func(account *corev1.ServiceAccount) []any { return []any{account.Name, age(account)} },
+		ReturnDeleted: true,
 		Extend: func(env Environment, _ *genericregistry.Store, storage map[string]rest.Storage) error {
 			storage["serviceaccounts/token"] = tokenStorage(env.Services.TokenIssuer)
 			return nil

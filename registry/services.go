@@ -50,6 +50,8 @@ func services() Resource {
 		Row:            serviceRow,
 		CreateOnUpdate: true,
 		Prefix:         "services/specs",
+		ValidateCreate: validateNewService,
+		ReturnDeleted:  true,
 		Extend:         extendServices,
 	}
 }
@@ -79,14 +81,12 @@ func extendServices(env Environment, store *genericregistry.Store, storage map[s
 		destroyStore()
 		destroy()
 	}
-	store.CreateStrategy = &createStrategy[*corev1.Service]{store.CreateStrategy, validateNewService}
-	store.ReturnDeletedObject = true
+	store.Storage.Storage = &releasingStorage{Interface: store.Storage.Storage, ranges: ranges}
 	store.Decorator = ranges.completeRead
+	// The status claims nothing: its storage goes without the hooks below.
+	storage["services/status"] = newStatusStorage(store, newStatusStrategy(store.UpdateStrategy.(*strategy[*corev1.Service])))
 	store.BeginCreate = ranges.beginCreate
 	store.BeginUpdate = ranges.beginUpdate
-	store.Storage.Storage = &releasingStorage{Interface: store.Storage.Storage, ranges: ranges}
-	// The last finalizer can go through the status, and the service with it.
-	storage["services/status"].(*subresource).store.Storage = store.Storage
 	storage["services"] = &serviceREST{named: storage["services"].(*named)}
 	return nil
 }

@@ -5,7 +5,10 @@ package registry
 
 import (
 	"context"
+	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,8 +63,11 @@ func (s *strategy[T]) PrepareForUpdate(ctx context.Context, obj, old runtime.Obj
 
 // Validate checks a new object.
 func (s *strategy[T]) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	errs := validation.ValidateObjectMetaAccessor(obj.(T), s.Namespaced(), s.nameRule(), field.NewPath("metadata"))
-	return append(errs, s.validate(obj.(T))...)
+	errs := append(s.validateMeta(obj.(T)), s.validate(obj.(T))...)
+	if s.ValidateCreate != nil {
+		errs = append(errs, s.ValidateCreate(obj.(T))...)
+	}
+	return errs
 }
 
 // ValidateUpdate checks a changed object.
@@ -74,8 +80,29 @@ func (s *strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 	return errs
 }
 
+// validateMeta checks the metadata of an object. The rule of finalizers is that
+// of Kubernetes: pkg/apis/core/validation (ValidateObjectMeta).
+func (s *strategy[T]) validateMeta(obj T) field.ErrorList {
+	path := field.NewPath("metadata")
+	errs := validation.ValidateObjectMetaAccessor(obj, s.Namespaced(), s.nameRule(), path)
+	for i, finalizer := range obj.GetFinalizers() {
+		errs = append(errs, qualifiedFinalizer(finalizer, path.Child("finalizers").Index(i))...)
+	}
+	return errs
+}
+
+// qualifiedFinalizer refuses a finalizer that is neither Kubernetes' own nor
+// belongs to a domain.
+func qualifiedFinalizer(name string, path *field.Path) field.ErrorList {
+	standard := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
+	if strings.Contains(name, "/") || slices.Contains(standard, name) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")}
+}
+
 func (s *strategy[T]) validateMetaUpdate(obj, old T) field.ErrorList {
-	errs := validation.ValidateObjectMetaAccessor(obj, s.Namespaced(), s.nameRule(), field.NewPath("metadata"))
+	errs := s.validateMeta(obj)
 	return append(errs, validation.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))...)
 }
 

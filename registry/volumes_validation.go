@@ -140,7 +140,7 @@ func validateOtherVolume(source *corev1.VolumeSource, at *field.Path) field.Erro
 		errs = append(errs, field.Required(at.Child("ephemeral", "volumeClaimTemplate"), ""))
 	}
 	if source.CSI != nil {
-		errs = append(errs, requireName(source.CSI.Driver, at.Child("csi", "driver"))...)
+		errs = append(errs, validateDriver(source.CSI.Driver, at.Child("csi", "driver"))...)
 	}
 	if image := source.Image; image != nil {
 		errs = append(errs, requireName(image.Reference, at.Child("image", "reference"))...)
@@ -148,6 +148,7 @@ func validateOtherVolume(source *corev1.VolumeSource, at *field.Path) field.Erro
 	}
 	if nfs := source.NFS; nfs != nil {
 		errs = append(errs, requireName(nfs.Server, at.Child("nfs", "server"))...)
+		errs = append(errs, requireName(nfs.Path, at.Child("nfs", "path"))...)
 		if !path.IsAbs(nfs.Path) {
 			errs = append(errs, field.Invalid(at.Child("nfs", "path"), nfs.Path, "must be an absolute path"))
 		}
@@ -155,13 +156,26 @@ func validateOtherVolume(source *corev1.VolumeSource, at *field.Path) field.Erro
 	return errs
 }
 
+// validateDriver checks the name of a driver for storage, which may have upper
+// case and be as long as a label.
+func validateDriver(name string, at *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	var errs field.ErrorList
+	if len(name) > utilvalidation.DNS1123LabelMaxLength {
+		errs = append(errs, field.TooLong(at, "", utilvalidation.DNS1123LabelMaxLength))
+	}
+	return append(errs, invalid(at, name, utilvalidation.IsDNS1123Subdomain(strings.ToLower(name)))...)
+}
+
 func validateHostPath(source *corev1.HostPathVolumeSource, at *field.Path) field.ErrorList {
 	if source.Path == "" {
 		return field.ErrorList{field.Required(at.Child("path"), "")}
 	}
 	errs := validateNoBacksteps(source.Path, at.Child("path"))
-	if source.Type != nil && *source.Type != corev1.HostPathUnset {
-		errs = append(errs, oneOf(*source.Type, at.Child("type"),
+	if source.Type != nil {
+		errs = append(errs, supported(*source.Type, at.Child("type"),
 			corev1.HostPathUnset, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate,
 			corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
 	}
@@ -177,11 +191,16 @@ func requireName(name string, at *field.Path) field.ErrorList {
 
 // oneOf asks for a value, and for one that Kubernetes knows.
 func oneOf[T ~string](value T, at *field.Path, known ...T) field.ErrorList {
-	switch {
-	case value == "":
+	if value == "" {
 		return field.ErrorList{field.Required(at, "")}
-	case !slices.Contains(known, value):
-		return field.ErrorList{field.NotSupported(at, value, known)}
 	}
-	return nil
+	return supported(value, at, known...)
+}
+
+// supported is oneOf for fields that can be left out: "" is no value of theirs.
+func supported[T ~string](value T, at *field.Path, known ...T) field.ErrorList {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, value, known)}
 }

@@ -116,6 +116,9 @@ func TestEachDifferenceIsShownByATestThatExists(t *testing.T) {
 	rows := 0
 	for line := range strings.Lines(string(source)) {
 		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "| Group ") {
+			break // what follows is no difference, but what there is
+		}
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| Kubernetes ") {
 			continue
 		}
