@@ -58,8 +58,9 @@ func cacheOptions(rootCA string) cache.Options {
 	}
 }
 
+// runSelector picks the pods and leases of processes: only these are watched.
 func runSelector() labels.Selector {
-	return labels.SelectorFromSet(labels.Set{RunLabel: runLabelValue})
+	return labels.SelectorFromSet(labels.Set{RunLabel: RunLabelValue})
 }
 
 // shareBundle keeps one copy of the bundle however many namespaces hold it.

@@ -22,11 +22,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+// The marks of what stands for a process. Room node has constants of the same values: a
+// server that runs where node cannot be built needs its own.
 const (
-	// RunLabel, with the value "true", marks the Pods that stand for a process and
-	// the Leases by which they live. Only what is marked is watched.
+	// RunLabel, with RunLabelValue, marks the Pods that stand for a process and the
+	// Leases by which they live. Only what is marked is watched.
 	RunLabel      = "identity.muster.id/run"
-	runLabelValue = "true"
+	RunLabelValue = "true"
 	// LeaseAnnotation on a Pod names the Lease, in its namespace, that whoever runs
 	// the process renews. The Lease names the Pod as its owner.
 	LeaseAnnotation = "identity.muster.id/lease"

@@ -24,7 +24,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func leaseRenewed(t time.Time) *coordinationv1.Lease {
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "dev", Name: "run", UID: "lease-1", Labels: map[string]string{RunLabel: "true"},
+			Namespace: "dev", Name: "run", UID: "lease-1", Labels: map[string]string{RunLabel: RunLabelValue},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "run", UID: "pod-1"}},
 		},
 		Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: new(int32(10)), RenewTime: &metav1.MicroTime{Time: t}},
@@ -34,7 +34,7 @@ func leaseRenewed(t time.Time) *coordinationv1.Lease {
 func runPod() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "dev", Name: "run", UID: "pod-1",
-		Labels: map[string]string{RunLabel: "true"}, Annotations: map[string]string{LeaseAnnotation: "run"},
+		Labels: map[string]string{RunLabel: RunLabelValue}, Annotations: map[string]string{LeaseAnnotation: "run"},
 	}}
 }
 

@@ -35,6 +35,11 @@ func (k kind[T]) commitObject(obj runtime.Object, revision int64, deleted bool) 
 	k.commit(k.writeOf(obj, revision, deleted))
 }
 
+func (k kind[T]) confirmObject(obj runtime.Object) {
+	revision := revisionOf(obj.(metav1.Object).GetResourceVersion())
+	k.confirm(k.writeOf(obj, revision, false))
+}
+
 func (k kind[T]) observeObject(obj runtime.Object, deleted bool) {
 	revision := revisionOf(obj.(metav1.Object).GetResourceVersion())
 	k.observe(k.writeOf(obj, revision, deleted))

@@ -34,6 +34,9 @@ type table[T any] struct {
 type entry[T any] struct {
 	revision int64
 	deleted  bool
+	// doubtful is set while nobody knows whether a failed write has taken
+	// effect; the store has to be asked.
+	doubtful bool
 	value    T
 }
 
@@ -54,12 +57,36 @@ func newTable[T any](changed func(T, bool)) *table[T] {
 	return &table[T]{entries: map[types.NamespacedName]entry[T]{}, changed: changed}
 }
 
-// get returns the object that exists under a name.
+// get returns the object that exists, beyond doubt, under a name.
 func (t *table[T]) get(name types.NamespacedName) (T, bool) {
 	t.mu.RLock()
 	e, ok := t.entries[name]
 	t.mu.RUnlock()
-	return e.value, ok && !e.deleted
+	return e.value, ok && !e.deleted && !e.doubtful
+}
+
+// doubt makes get deny an object until confirm or a deletion tells of it.
+func (t *table[T]) doubt(name types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.entries[name]; ok && !e.deleted {
+		e.doubtful = true
+		t.entries[name] = e
+	}
+}
+
+// confirm takes what was just read from the store.
+func (t *table[T]) confirm(w write[T]) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.entries[w.name]
+	if e.doubtful && w.revision >= e.revision {
+		e.doubtful = false
+		t.entries[w.name] = e
+		t.put(w)
+	} else if w.revision > t.observed {
+		t.put(w)
+	}
 }
 
 // commit takes a write that the store has accepted.
@@ -115,7 +142,7 @@ func (t *table[T]) put(w write[T]) {
 	if known && !newer(w, current) {
 		return
 	}
-	t.entries[w.name] = entry[T]{revision: w.revision, deleted: w.deleted, value: w.value}
+	t.entries[w.name] = entry[T]{revision: w.revision, deleted: w.deleted, value: w.value, doubtful: current.doubtful && !w.deleted}
 	if w.deleted {
 		t.tombstones = append(t.tombstones, tombstone{w.name, w.revision})
 	}

@@ -153,3 +153,31 @@ func TestOfTwoEventsAtOneRevisionTheDeletionCounts(t *testing.T) {
 		}
 	}
 }
+
+func TestAWriteWhoseFateIsUnknownLeavesTheObjectToTheStore(t *testing.T) {
+	t.Parallel()
+	alive := write[int]{name: named("a"), revision: 5, value: 1}
+	later := write[int]{name: named("a"), revision: 6, value: 2}
+	gone := write[int]{name: named("a"), revision: 7, deleted: true}
+	for name, test := range map[string]struct {
+		then func(*table[int])
+		want bool
+	}{
+		"nothing more is heard":              {func(*table[int]) {}, false},
+		"the store still has it":             {func(t *table[int]) { t.confirm(alive) }, true},
+		"the store has a later one":          {func(t *table[int]) { t.confirm(later) }, true},
+		"only an older write is heard of":    {func(t *table[int]) { t.commit(later) }, false},
+		"the watch is only at a later write": {func(t *table[int]) { t.observe(later) }, false},
+		"the watch tells of the deletion":    {func(t *table[int]) { t.observe(gone) }, false},
+		"read, then deleted":                 {func(t *table[int]) { t.confirm(alive); t.observe(gone) }, false},
+		"deleted, then an old read arrives":  {func(t *table[int]) { t.observe(gone); t.confirm(alive) }, false},
+	} {
+		table := newTable[int](nil)
+		table.observe(alive)
+		table.doubt(named("a"))
+		test.then(table)
+		if _, ok := table.get(named("a")); ok != test.want {
+			t.Errorf("%s: the object exists: %t, want %t", name, ok, test.want)
+		}
+	}
+}

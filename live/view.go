@@ -54,6 +54,8 @@ type View struct {
 // feed is a table with the type of its values erased.
 type feed interface {
 	commitObject(obj runtime.Object, revision int64, deleted bool)
+	confirmObject(obj runtime.Object)
+	doubt(name types.NamespacedName)
 	observeObject(obj runtime.Object, deleted bool)
 	replaceObjects(objs []any, revision int64)
 	progress(revision int64)
@@ -105,6 +107,16 @@ func (v *View) Commit(resource schema.GroupResource, obj runtime.Object, deleted
 	f.commitObject(obj, revisionOf(accessor.GetResourceVersion()), deleted)
 }
 
+// Doubt takes note that a write of an object has failed, and may have taken
+// effect all the same: its answer may have been lost. The object is read from
+// the store when it is next needed. Objects of resources that the view does not
+// keep are ignored.
+func (v *View) Doubt(resource schema.GroupResource, namespace, name string) {
+	if f, kept := v.feeds[resource]; kept {
+		f.doubt(types.NamespacedName{Namespace: namespace, Name: name})
+	}
+}
+
 // ServiceAccount returns the account, or apierrors.NotFound.
 func (v *View) ServiceAccount(ctx context.Context, namespace, name string) (ServiceAccount, error) {
 	return find(ctx, v, serviceAccounts, v.serviceAccounts, types.NamespacedName{Namespace: namespace, Name: name})
@@ -148,7 +160,7 @@ func readThrough[T any](ctx context.Context, v *View, resource schema.GroupResou
 	if err != nil {
 		return none, fmt.Errorf("reading %s %q: %w", resource, name, err)
 	}
-	v.Commit(resource, obj, false)
+	v.feeds[resource].confirmObject(obj)
 	if value, ok := t.get(name); ok {
 		return value, nil
 	}

@@ -52,6 +52,7 @@ func (l *lease) tryCreate(ctx context.Context) error {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: l.pod.Namespace,
 			Name:      l.pod.Name,
+			Labels:    map[string]string{RunLabel: RunLabelValue},
 			OwnerReferences: []metav1.OwnerReference{
 				{APIVersion: "v1", Kind: "Pod", Name: l.pod.Name, UID: l.pod.UID},
 			},

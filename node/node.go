@@ -17,9 +17,15 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// LeaseAnnotation on a Pod names the Lease, in the Pod's namespace, that the Pod lives by: a server that finds it
-// lapsed, or missing for longer than its duration, deletes the Pod.
-const LeaseAnnotation = "identity.muster.id/lease"
+const (
+	// RunLabel, with RunLabelValue, marks the Pods that stand for a process and the Leases that they live by. A server
+	// need not look at others.
+	RunLabel      = "identity.muster.id/run"
+	RunLabelValue = "true"
+	// LeaseAnnotation on a Pod names the Lease, in the Pod's namespace, that the Pod lives by: a server that finds it
+	// lapsed, or missing for longer than its duration, deletes the Pod.
+	LeaseAnnotation = "identity.muster.id/lease"
+)
 
 // sessionAnnotation tells the Pod of this very run from another of the same name.
 const sessionAnnotation = "identity.muster.id/session"

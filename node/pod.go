@@ -36,6 +36,7 @@ func (p *Process) podObject(node string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   p.Namespace,
 			Name:        p.PodName,
+			Labels:      map[string]string{RunLabel: RunLabelValue},
 			Annotations: map[string]string{sessionAnnotation: string(uuid.NewUUID())},
 		},
 		Spec: corev1.PodSpec{

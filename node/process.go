@@ -46,7 +46,8 @@ type Process struct {
 
 	// Signals are passed to the command. Those that arrive before there is one end the run. Nil: none.
 	Signals <-chan os.Signal
-	// Report is told of trouble that does not end the run, once until it is over. Calls do not overlap. Nil: nobody.
+	// Report is told of trouble that does not end the run, once until it is over, and of the end of the Pod, which does.
+	// Calls do not overlap. Nil: nobody.
 	Report func(error)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -77,7 +78,8 @@ type step string
 // Then, and after a step that failed, in this order: the keeping stops, the Pod is deleted, which voids the
 // token, the Lease is deleted, the folder is removed. This is done when ctx has ended, too.
 //
-// When ctx ends the command gets SIGTERM, ten seconds later SIGKILL.
+// When ctx ends the command gets SIGTERM, ten seconds later SIGKILL. When somebody deletes the Pod the command gets
+// SIGTERM, and SIGKILL after the Pod's grace period; after two seconds if the Pod is gone already.
 func (p *Process) Run(ctx context.Context) (code int, err error) {
 	// The command is tied to the life of its parent thread, not of its parent process.
 	runtime.LockOSThread()

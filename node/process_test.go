@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,8 @@ func TestRunTakesItsStepsInOrder(t *testing.T) {
 	if diff := cmp.Diff(want, server.asked()); diff != "" {
 		t.Error(diff)
 	}
-	remove := server.Actions()[4].(clienttesting.DeleteAction).GetDeleteOptions()
+	removals := slices.DeleteFunc(server.Actions(), func(action clienttesting.Action) bool { return nameOf(action) != "delete pods" })
+	remove := removals[0].(clienttesting.DeleteAction).GetDeleteOptions()
 	wantRemove := metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions("uid-1")}
 	if diff := cmp.Diff(wantRemove, remove); diff != "" {
 		t.Error(diff)
@@ -71,6 +73,9 @@ func TestProcessIsAPod(t *testing.T) {
 	if !strings.HasPrefix(pod.Name, "sh-") || pod.Annotations[LeaseAnnotation] != pod.Name {
 		t.Errorf("pod %q lives by lease %q", pod.Name, pod.Annotations[LeaseAnnotation])
 	}
+	if pod.Labels[RunLabel] != RunLabelValue {
+		t.Errorf("the pod's labels are %v", pod.Labels)
+	}
 	want := corev1.PodSpec{
 		NodeName: "ship", ServiceAccountName: "robot", RestartPolicy: corev1.RestartPolicyNever,
 		Containers: []corev1.Container{{Name: "sh", Image: "sh"}},
@@ -85,6 +90,9 @@ func TestProcessIsAPod(t *testing.T) {
 	owner := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: "uid-1"}}
 	if diff := cmp.Diff(owner, lease.GetOwnerReferences()); diff != "" || lease.GetName() != pod.Name {
 		t.Errorf("lease %q:\n%s", lease.GetName(), diff)
+	}
+	if lease.GetLabels()[RunLabel] != RunLabelValue {
+		t.Errorf("the lease's labels are %v", lease.GetLabels())
 	}
 	request := actions[2].(clienttesting.CreateActionImpl)
 	if request.Name != "robot" {

@@ -137,13 +137,15 @@ func (s *session) environ() []string {
 	return slices.Concat(env, environment(s.server, s.folder.kubeconfig()))
 }
 
-// attend keeps the identity fresh until the command has ended and returns its exit code.
+// attend keeps the identity fresh until the command has ended, by itself or with its Pod, and returns its exit code.
 func (s *session) attend(ctx context.Context) (int, error) {
 	stopLease := background(ctx, func(ctx context.Context) { s.lease.keep(ctx, s.report) })
 	stopVolume := background(ctx, func(ctx context.Context) { s.volume.keep(ctx, s.report) })
+	stopEnding := background(ctx, s.endWithPod)
 	stopStops := s.followStops(ctx)
 	err := s.command.Wait()
 	stopStops()
+	stopEnding()
 	stopLease()
 	stopVolume()
 	return exitCode(s.command.ProcessState, err)

@@ -42,16 +42,15 @@ func jobs() Resource {
 		Fields: func(job *batchv1.Job) fields.Set {
 			return fields.Set{"status.successful": strconv.Itoa(int(job.Status.Succeeded))}
 		},
-		Columns: jobColumns(),
-		Row:     jobRow,
-		Extend:  extendJobs,
+		Columns:        jobColumns(),
+		Row:            jobRow,
+		ValidateCreate: validateGeneratedLabels,
+		Extend:         extendJobs,
 	}
 }
 
-// extendJobs adds the checks of new jobs, and that a deletion by default leaves
-// the pods of a job alone.
+// extendJobs makes a deletion by default leave the pods of a job alone.
 func extendJobs(_ Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
-	store.CreateStrategy = &createStrategy[*batchv1.Job]{store.CreateStrategy, validateGeneratedLabels}
 	store.DeleteStrategy = &orphaning{store.DeleteStrategy}
 	storage["jobs"] = &jobStorage{storage["jobs"].(*named)}
 	return nil
@@ -76,8 +75,8 @@ type jobStorage struct {
 const orphanedByDefault = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
 
 func warnOfOrphans(ctx context.Context, options *metav1.DeleteOptions) {
-	// Old clients still say it with the deprecated field.
-	if options != nil && options.PropagationPolicy == nil && options.OrphanDependents == nil { //nolint:staticcheck
+	//lint:ignore SA1019 old clients still say it with the deprecated field
+	if options != nil && options.PropagationPolicy == nil && options.OrphanDependents == nil {
 		warning.AddWarning(ctx, "", orphanedByDefault)
 	}
 }

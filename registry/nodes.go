@@ -3,6 +3,8 @@
 
 package registry
 
+//lint:file-ignore SA1019 nodes of old clusters still have the deprecated configSource
+
 import (
 	"context"
 	"maps"

@@ -41,15 +41,14 @@ func pods() Resource {
 		Columns:        podColumns(),
 		Row:            podRow,
 		GracefulDelete: gracefulPodDelete,
+		ValidateCreate: validateNewPod,
+		ReturnDeleted:  true,
 		Extend:         extendPods,
 	}
 }
 
-// extendPods adds what only pods have: checks at creation alone, the answer to
-// a deletion, and two subresources.
+// extendPods adds the subresources that only pods have.
 func extendPods(_ Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
-	store.CreateStrategy = &createStrategy[*corev1.Pod]{store.CreateStrategy, validateNewPod}
-	store.ReturnDeletedObject = true
 	storage["pods/binding"] = &podBinding{store: store}
 	storage["pods/ephemeralcontainers"] = newEphemeralContainers(store)
 	return nil

@@ -5,6 +5,8 @@ package registry
 
 import (
 	"context"
+	"path"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,10 +17,18 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// WriteListener is told of each write that the store has accepted, before the
-// request that made it is answered. obj carries the revision of the write; it
-// belongs to the caller, so a listener copies what it keeps.
-type WriteListener func(resource schema.GroupResource, obj runtime.Object, deleted bool)
+// WriteListener is told of each write before the request that made it is
+// answered. Calls may overlap.
+type WriteListener interface {
+	// Commit tells of a write that the store has accepted. obj carries the
+	// revision of the write; it belongs to the caller, so a listener copies
+	// what it keeps.
+	Commit(resource schema.GroupResource, obj runtime.Object, deleted bool)
+	// Doubt tells of a write that has failed. It may have taken effect all the
+	// same, if its answer was lost on the way. namespace is empty for
+	// cluster-scoped resources.
+	Doubt(resource schema.GroupResource, namespace, name string)
+}
 
 // ListenToWrites makes every storage that options hands out tell listener of
 // its writes. It stands below the generic store, where every path of a write
@@ -45,7 +55,7 @@ func (l listening) GetRESTOptions(resource schema.GroupResource, example runtime
 		if err != nil {
 			return store, destroy, err
 		}
-		return &heardStorage{Interface: store, resource: resource, listener: l.listener}, destroy, nil
+		return &heardStorage{Interface: store, resource: resource, prefix: prefix, listener: l.listener}, destroy, nil
 	}
 	return options, nil
 }
@@ -54,15 +64,24 @@ func (l listening) GetRESTOptions(resource schema.GroupResource, example runtime
 type heardStorage struct {
 	storage.Interface
 	resource schema.GroupResource
+	prefix   string
 	listener WriteListener
+}
+
+// doubt tells of a failed write of the object that is kept under key:
+// prefix/namespace/name or prefix/name.
+func (s *heardStorage) doubt(key string) {
+	namespace, name := path.Split(strings.Trim(strings.TrimPrefix(key, s.prefix), "/"))
+	s.listener.Doubt(s.resource, strings.TrimSuffix(namespace, "/"), name)
 }
 
 // Create stores a new object.
 func (s *heardStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	if err := s.Interface.Create(ctx, key, obj, out, ttl); err != nil {
+		s.doubt(key)
 		return err
 	}
-	s.listener(s.resource, out, false)
+	s.listener.Commit(s.resource, out, false)
 	return nil
 }
 
@@ -70,17 +89,19 @@ func (s *heardStorage) Create(ctx context.Context, key string, obj, out runtime.
 // listener then hears of the revision that it knows.
 func (s *heardStorage) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions, update storage.UpdateFunc, cached runtime.Object) error {
 	if err := s.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, cached); err != nil {
+		s.doubt(key)
 		return err
 	}
-	s.listener(s.resource, out, false)
+	s.listener.Commit(s.resource, out, false)
 	return nil
 }
 
 // Delete removes an object; out is its last state with the deletion's revision.
 func (s *heardStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions, validate storage.ValidateObjectFunc, cached runtime.Object, options storage.DeleteOptions) error {
 	if err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, options); err != nil {
+		s.doubt(key)
 		return err
 	}
-	s.listener(s.resource, out, true)
+	s.listener.Commit(s.resource, out, true)
 	return nil
 }

@@ -83,7 +83,7 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	}
 	env := registry.Environment{
 		Scheme:      scheme,
-		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view.Commit),
+		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view),
 		Services:    services,
 	}
 	groups, err := build(resources, env, h.stores)

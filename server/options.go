@@ -99,6 +99,7 @@ func NewOptions() *Options {
 	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = "application/vnd.kubernetes.protobuf"
 	o.Features.EnablePriorityAndFairness = false
+	o.Etcd.EnableGarbageCollection = false
 	return o
 }
 

@@ -40,7 +40,7 @@ type link struct {
 }
 
 var (
-	linkInCode = regexp.MustCompile("`[^`]*\\]\\([^`]*`")
+	inlineCode = regexp.MustCompile("`[^`]*`")
 	anyLink    = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
 	noAnchor   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
@@ -94,7 +94,8 @@ func (p *page) readProse(number int, line string) {
 		name := noAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
 		p.anchors[strings.ReplaceAll(name, " ", "-")] = true
 	}
-	for _, found := range anyLink.FindAllStringSubmatch(linkInCode.ReplaceAllString(line, "code"), -1) {
+	prose := inlineCode.ReplaceAllStringFunc(line, func(code string) string { return strings.ReplaceAll(code, "](", "] (") })
+	for _, found := range anyLink.FindAllStringSubmatch(prose, -1) {
 		p.links = append(p.links, link{line: number, text: found[1], target: found[2]})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
@@ -54,12 +55,25 @@ func serve(ctx context.Context, cmd *cobra.Command, s *server.Server) error {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "muster is ready at %s (kubeconfig: %s)\n", s.URL(), s.Kubeconfig())
-	select {
-	case <-ctx.Done():
-	case <-s.Done():
+	settled := time.NewTimer(settleTime)
+	defer settled.Stop()
+	for {
+		select {
+		case <-settled.C:
+			if err := shrink(); err != nil {
+				klog.V(1).InfoS("the memory of the start is kept", "reason", err)
+			}
+		case <-ctx.Done():
+			return s.Close()
+		case <-s.Done():
+			return s.Close()
+		}
 	}
-	return s.Close()
 }
+
+// settleTime is how long after it is ready a server is done with its start:
+// the controllers have seen what there is.
+const settleTime = 3 * time.Second
 
 // addLogFlags adds the verbosity of the log, which goes to stderr. Without it
 // only what needs attention is logged.
