@@ -148,9 +148,14 @@ func watching(m manager.Manager, name string, workers int) *builder.Builder {
 
 // ordinary takes from r the errors that are no news: the work that was cut short
 // by the end of the server, and the object that somebody else changed meanwhile.
+//
+// A step that is under way when the server is told to end is finished, for which
+// Run has stopTimeout: a request that is cut off is an error in the server's log.
 func ordinary(r reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-		result, err := r.Reconcile(ctx, request)
+		step, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		result, err := r.Reconcile(step, request)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return reconcile.Result{}, nil

@@ -105,7 +105,11 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	if err := h.addHooks(api, hooks); err != nil {
 		return nil, err
 	}
+	if err := api.AddPreShutdownHook("controllers", h.controllers.stop); err != nil {
+		return nil, fmt.Errorf("adding a hook for the end: %w", err)
+	}
 	h.installOpenID(api)
+	installOpenAPI(api, config)
 	installCustomResources(api)
 	return api, nil
 }

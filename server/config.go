@@ -46,6 +46,7 @@ func (s *Server) apiConfig(h *house, listener net.Listener, scheme *runtime.Sche
 	config.OpenAPIConfig.Info.Title = "Kubernetes"
 	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
 	config.OpenAPIV3Config.Info.Title = "Kubernetes"
+	config.SkipOpenAPIInstallation = true // see installOpenAPI
 	config.MergedResourceConfig = everythingEnabled()
 	if err := o.Audit.ApplyTo(config); err != nil {
 		return nil, fmt.Errorf("setting up the audit log: %w", err)

@@ -7,14 +7,17 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	rbacv1client "k8s.io/client-go/kubernetes/typed/rbac/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/muster-identity/muster/controller"
@@ -64,14 +67,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 			}
 			return h.bootstrapRoles(ctx)
 		}},
-		{"controllers", func(ctx context.Context) error {
-			h.background.Go(func() {
-				if err := controllers.Run(ctx); err != nil {
-					klog.ErrorS(err, "the controllers have stopped")
-				}
-			})
-			return nil
-		}},
+		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},
 	}, nil
 }
@@ -118,6 +114,51 @@ func (h *house) addHooks(api *genericapiserver.GenericAPIServer, hooks []hook) e
 			return fmt.Errorf("adding the start hook %q: %w", hook.name, err)
 		}
 	}
+	return nil
+}
+
+// worker is a part of the server that is a client of it: it starts when the
+// server listens and has ended before the server stops to answer.
+type worker struct {
+	// server is where its connections lead.
+	server  *Server
+	ctx     context.Context
+	cancel  context.CancelFunc
+	started atomic.Bool
+	ended   chan struct{}
+}
+
+func newWorker(s *Server) *worker {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &worker{server: s, ctx: ctx, cancel: cancel, ended: make(chan struct{})}
+}
+
+// starting returns a start hook that sets work going.
+func (w *worker) starting(work func(context.Context) error) func(context.Context) error {
+	return func(context.Context) error {
+		w.started.Store(true)
+		go func() {
+			defer close(w.ended)
+			if err := work(w.ctx); err != nil {
+				klog.ErrorS(err, "the controllers have stopped")
+			}
+		}()
+		return nil
+	}
+}
+
+// stop ends the work, waits for its end, and hangs up: an idle connection would
+// hold up the end of the server for a second.
+func (w *worker) stop() error {
+	w.cancel()
+	if w.started.Load() {
+		<-w.ended
+	}
+	transport, err := rest.TransportFor(w.server.loopback) // shares its connections with all others
+	if err != nil {
+		return fmt.Errorf("ending the connections of the controllers: %w", err)
+	}
+	utilnet.CloseIdleConnectionsFor(transport)
 	return nil
 }
 

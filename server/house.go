@@ -38,12 +38,13 @@ type house struct {
 	tokens     *authn.ServiceAccounts
 	issuer     *issuer.Issuer
 
+	controllers *worker
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
 
 func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}}
+	h := &house{server: s, stores: stores{}, controllers: newWorker(s)}
 	keys, err := loadKeys(&s.Options.ServiceAccounts, dir)
 	if err != nil {
 		return nil, err

@@ -328,3 +328,29 @@ func TestPodsAreAdmittedByTheirAccountAndNamespaceAlone(t *testing.T) {
 		t.Errorf("the pod got priority %v and %d tolerations, want none", pod.Spec.Priority, len(pod.Spec.Tolerations))
 	}
 }
+
+func TestThereAreNoCustomResources(t *testing.T) {
+	t.Parallel()
+	client := dev(t)
+	raw, err := client.Discovery().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Items []any }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.Items == nil || len(list.Items) != 0 {
+		t.Errorf("the server answers %s, want an empty list", raw)
+	}
+}
+
+func TestWhatOnlyANodeUnderstandsIsNotChecked(t *testing.T) {
+	t.Parallel()
+	pod := createPod(t, dev(t), func(pod *corev1.Pod) {
+		pod.Spec.Volumes = []corev1.Volume{{Name: "share", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{}}}}
+	})
+	if pod.Name != "worker" {
+		t.Errorf("the pod is %q, want it stored as \"worker\"", pod.Name)
+	}
+}

@@ -42,14 +42,16 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
+		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server":  startServer,
-			"stop":    stopServer,
-			"within":  within,
-			"saveout": saveOut,
-			"token":   createToken,
-			"holding": holding,
-			"review":  review,
+			"server":    startServer,
+			"stop":      stopServer,
+			"within":    within,
+			"saveout":   saveOut,
+			"token":     createToken,
+			"holding":   holding,
+			"review":    review,
+			"readtoken": readToken,
 		},
 	})
 }
