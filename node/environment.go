@@ -49,14 +49,22 @@ func environment(server *url.URL, kubeconfig string) []string {
 // kubeconfigFor describes the same server as config, entered with the token and, if it is there, the CA of the volume.
 // It refers to the files, so that what reads it follows their renewal.
 func kubeconfigFor(config *rest.Config, server *url.URL, namespace, volume string, hasCA bool) ([]byte, error) {
-	const name = "muster"
+	cluster, err := clusterOf(config, server)
+	if err != nil {
+		return nil, err
+	}
+	if hasCA && !config.Insecure {
+		cluster.CertificateAuthority = filepath.Join(volume, "ca.crt")
+	}
+	return writeKubeconfig(cluster, &clientcmdapi.AuthInfo{TokenFile: filepath.Join(volume, "token")}, namespace)
+}
+
+// clusterOf describes the server of config but for its CA.
+func clusterOf(config *rest.Config, server *url.URL) (*clientcmdapi.Cluster, error) {
 	cluster := &clientcmdapi.Cluster{
 		Server:                server.String(),
 		TLSServerName:         config.ServerName,
 		InsecureSkipTLSVerify: config.Insecure,
-	}
-	if hasCA && !config.Insecure {
-		cluster.CertificateAuthority = filepath.Join(volume, "ca.crt")
 	}
 	if config.Proxy != nil {
 		proxy, err := config.Proxy(&http.Request{URL: server})
@@ -67,9 +75,14 @@ func kubeconfigFor(config *rest.Config, server *url.URL, namespace, volume strin
 			cluster.ProxyURL = proxy.String()
 		}
 	}
+	return cluster, nil
+}
+
+func writeKubeconfig(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo, namespace string) ([]byte, error) {
+	const name = "muster"
 	return clientcmd.Write(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{name: cluster},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {TokenFile: filepath.Join(volume, "token")}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: user},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name, Namespace: namespace}},
 		CurrentContext: name,
 	})

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,9 +18,8 @@ import (
 )
 
 const (
-	leaseSeconds        = 15
-	leaseRenewal        = 5 * time.Second
-	leaseSecondsStopped = 3600 // how long a stopped (Ctrl-Z) process keeps its identity
+	leaseSeconds = 15
+	leaseRenewal = 5 * time.Second
 )
 
 // lease is what the Pod lives by: while it is renewed, the process is there. The Pod owns it, so that it is
@@ -30,9 +28,7 @@ type lease struct {
 	client coordinationv1client.LeaseInterface
 	now    func() time.Time
 	pod    *corev1.Pod
-
-	mu  sync.Mutex // serialises renewals; held while the process is stopped
-	uid types.UID  // set by create
+	uid    types.UID // set by create
 }
 
 // create makes the Lease. One that an earlier Pod of the same name left is in the way and is removed.
@@ -84,17 +80,9 @@ func (l *lease) removeOrphan(ctx context.Context) bool {
 	return false
 }
 
-// renew says that the process is there for another while. A merge patch, because nobody else has a say in
-// these two fields: there is no version to conflict with.
-func (l *lease) renew(ctx context.Context, seconds int32) error {
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{
-		"leaseDurationSeconds": seconds,
-		"renewTime":            metav1.NewMicroTime(l.now()),
-	}})
-	if err != nil {
-		return err
-	}
-	_, err = l.client.Patch(ctx, l.pod.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+// renew says that the process is there for another while, and makes the Lease anew if it is gone.
+func (l *lease) renew(ctx context.Context) error {
+	err := l.touch(ctx)
 	if apierrors.IsNotFound(err) {
 		err = l.tryCreate(ctx)
 	}
@@ -102,6 +90,16 @@ func (l *lease) renew(ctx context.Context, seconds int32) error {
 		return fmt.Errorf("renewing lease %q: %w", l.pod.Name, err)
 	}
 	return nil
+}
+
+// touch renews a Lease that is there. By a merge patch, because nobody else has a say in this field: there is no
+// version to conflict with.
+func (l *lease) touch(ctx context.Context) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"renewTime": metav1.NewMicroTime(l.now())}})
+	if err == nil {
+		_, err = l.client.Patch(ctx, l.pod.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	}
+	return err
 }
 
 // keep renews the Lease until ctx ends and reports each turn for the worse.
@@ -114,29 +112,16 @@ func (l *lease) keep(ctx context.Context, report func(error)) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			trouble.note(ctx, l.renewInTime(ctx, leaseSeconds))
+			trouble.note(ctx, inTime(ctx, l.renew))
 		}
 	}
 }
 
-// whileStopped runs stop, which returns when the process continues, under a Lease that is long enough for it.
-func (l *lease) whileStopped(ctx context.Context, stop func()) error {
-	l.mu.Lock()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // the user waits for the prompt
-	err := l.renew(ctx, leaseSecondsStopped)
-	cancel()
-	stop()
-	l.mu.Unlock()
-	return err
-}
-
-// renewInTime gives up when the next renewal is due.
-func (l *lease) renewInTime(ctx context.Context, seconds int32) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// inTime gives up when the next renewal is due.
+func inTime(ctx context.Context, renew func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseRenewal)
 	defer cancel()
-	return l.renew(ctx, seconds)
+	return renew(ctx)
 }
 
 // end deletes the Lease; that of another Pod of the same name stays.

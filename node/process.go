@@ -21,7 +21,8 @@ const (
 
 // Process is a command with the identity of a service account. A Process is run once.
 type Process struct {
-	// Client acts for the one who runs the command; Config says where its server is. Both are needed.
+	// Client acts for the one who runs the command; Config says where its server is, and what of it a kubeconfig can
+	// say is what another process goes by while this one is stopped. Both are needed.
 	Client Client
 	Config *rest.Config
 

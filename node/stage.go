@@ -26,11 +26,16 @@ func stageArgs(volume, path, name string, args []string) []string {
 }
 
 // SecondStage returns at once in a process that is not one. Else it does not return: it mounts the volume and becomes
-// the command. It is called before anything else in main, so that nothing but the command is ever seen to start.
+// the command. It is called before anything else in main, so that nothing but the command is ever seen to start. A
+// process that is the deputy of a stopped one does not return from it either.
 //
 // A process cannot enter a user namespace once it has several threads, as every Go program has. So the program
 // starts itself again, inside the namespaces.
 func SecondStage() {
+	if len(os.Args) == 1 && os.Args[0] == deputyName {
+		_ = renewAsDeputy(os.Stdin) // nobody listens
+		os.Exit(1)
+	}
 	if len(os.Args) < 4 || os.Args[0] != stageName {
 		return
 	}

@@ -92,28 +92,6 @@ func TestLostLeaseIsMadeAgainAndTroubleIsReportedOncePerStreak(t *testing.T) {
 	})
 }
 
-func TestStoppedProcessHasALongLease(t *testing.T) {
-	t.Parallel()
-	server := newFakeServer()
-	l := leaseOf(server)
-	if err := l.create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var seconds int32
-	if err := l.whileStopped(t.Context(), func() { seconds = *stored(t, server).Spec.LeaseDurationSeconds }); err != nil {
-		t.Fatal(err)
-	}
-	if seconds != leaseSecondsStopped {
-		t.Errorf("stopped under a lease of %d s", seconds)
-	}
-	if err := l.renewInTime(t.Context(), leaseSeconds); err != nil {
-		t.Fatal(err)
-	}
-	if got := *stored(t, server).Spec.LeaseDurationSeconds; got != leaseSeconds {
-		t.Errorf("continued under a lease of %d s", got)
-	}
-}
-
 func TestLeaseOfAnEarlierPodGivesWayAndAForeignOneStays(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

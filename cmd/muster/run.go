@@ -42,12 +42,14 @@ server's CA and the namespace lie at /var/run/secrets/kubernetes.io/serviceaccou
 where every in-cluster client looks, and only the command and its children see
 them there. KUBECONFIG leads other clients to the same files. The token is renewed
 in time. When the command ends, however it ends, the Pod is deleted, and with that
-the token is void.
+the token is void. When somebody deletes the Pod, the command ends: it gets SIGTERM,
+and SIGKILL after the Pod's grace period.
 
 The caller must be allowed to create and delete pods, to create tokens of the
-service account, and to create, patch and delete leases, in the namespace. It is
-whoever the kubeconfig says: the one of --kubeconfig, else of $KUBECONFIG, else
-~/.kube/config, else that of the server on this machine.
+service account, and to create, patch and delete leases, in the namespace; to
+learn of the Pod's deletion, to get and watch pods. It is whoever the kubeconfig
+says: the one of --kubeconfig, else of $KUBECONFIG, else ~/.kube/config, else that
+of the server on this machine.
 
 Streams, signals and the exit code are the command's own; 128+n if signal n ended it.`,
 		Example: `  # Who am I in there?
