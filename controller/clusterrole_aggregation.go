@@ -81,6 +81,47 @@ func (c *clusterRoleAggregation) Reconcile(ctx context.Context, request reconcil
 	return reconcile.Result{}, nil
 }
 
+// EnsureAggregation brings all aggregated roles up to date. The server calls it
+// before it says that it is ready, so that a binding to one of the default roles
+// is worth what it says from the first moment.
+func EnsureAggregation(ctx context.Context, c client.Client) error {
+	a := newClusterRoleAggregation(c)
+	roles, err := a.roles(ctx)
+	if err != nil {
+		return err
+	}
+	for name, rules := range settleAggregation(roles) {
+		if err := a.apply(ctx, name, rules); err != nil {
+			return fmt.Errorf("aggregating cluster role %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// settleAggregation returns the rules of the aggregated roles that are not up to
+// date, and changes the roles accordingly. Aggregated roles may select each other,
+// so it goes round until nothing changes; rules are only ever added on the way.
+func settleAggregation(roles []*rbacv1.ClusterRole) map[string][]rbacv1.PolicyRule {
+	changed := map[string][]rbacv1.PolicyRule{}
+	for range roles {
+		settled := true
+		for _, role := range roles {
+			if role.AggregationRule == nil {
+				continue
+			}
+			rules, err := rbac.Aggregate(role, roles)
+			if err != nil || equality.Semantic.DeepEqual(rules, role.Rules) {
+				continue // a selector that cannot be read is the controller's to report
+			}
+			role.Rules, changed[role.Name], settled = rules, rules, false
+		}
+		if settled {
+			break
+		}
+	}
+	return changed
+}
+
 // apply takes the rules for its own, from whoever wrote them.
 func (c *clusterRoleAggregation) apply(ctx context.Context, name string, rules []rbacv1.PolicyRule) error {
 	role := rbacv1ac.ClusterRole(name)

@@ -5,9 +5,11 @@ package controller
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -107,5 +109,26 @@ func TestASelectorThatCannotBeReadIsTriedOnce(t *testing.T) {
 	_, err := newClusterRoleAggregation(fakeStore(broken)).Reconcile(t.Context(), requestFor("broken"))
 	if !isTerminal(err) {
 		t.Errorf("got %v, want an error that is not tried again", err)
+	}
+}
+
+func TestRolesThatAggregateEachOtherAreAllUpToDateFromTheStart(t *testing.T) {
+	t.Parallel()
+	admin, edit, view := aggregating("admin", "to-admin"), aggregating("edit", "to-edit"), aggregating("view", "to-view")
+	edit.Labels = map[string]string{"to-admin": "true"}
+	view.Labels = map[string]string{"to-edit": "true"}
+	applies := 0
+	store := fakeStore(admin, edit, view, clusterRole("reads", "to-view", "get"), clusterRole("writes", "to-edit", "create"))
+	if err := EnsureAggregation(t.Context(), counted(t, store, &applies)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{"view": {"get"}, "edit": {"get", "create"}, "admin": {"get", "create"}}
+	for name, verbs := range want {
+		if diff := cmp.Diff(verbs, verbsOf(t, store, name), cmpopts.SortSlices(strings.Compare)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if applies != len(want) {
+		t.Errorf("%d roles were applied, want %d", applies, len(want))
 	}
 }

@@ -62,9 +62,6 @@ func familyOf(ip netip.Addr) corev1.IPFamily {
 	return corev1.IPv6Protocol
 }
 
-// apiServer is the address of the API server's own service, the first one.
-func (c clusterIPs) apiServer() string { return c.address(0) }
-
 // item finds the address in the range.
 func (c clusterIPs) item(address string) (int, error) {
 	ip, err := netip.ParseAddr(address)

@@ -19,7 +19,7 @@ func clusterRoleBindings() Resource {
 		New:           func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
 		NewList:       func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
 		Default:       func(binding *rbacv1.ClusterRoleBinding) { defaultBinding(&binding.RoleRef, binding.Subjects) },
-		Name:          validateRBACName,
+		Name:          pathSegmentName,
 		Validate: func(binding *rbacv1.ClusterRoleBinding) field.ErrorList {
 			return append(validateRoleRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
 		},

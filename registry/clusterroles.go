@@ -18,7 +18,7 @@ func clusterRoles() Resource {
 		ClusterScoped: true,
 		New:           func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
 		NewList:       func() runtime.Object { return &rbacv1.ClusterRoleList{} },
-		Name:          validateRBACName,
+		Name:          pathSegmentName,
 		Validate: func(role *rbacv1.ClusterRole) field.ErrorList {
 			return append(validateRules(role.Rules, false), validateAggregation(role.AggregationRule)...)
 		},

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,7 +24,7 @@ func events() Resource {
 	definition := eventDefinition()
 	definition.GroupVersion = corev1.SchemeGroupVersion
 	// Old reporters name events as they like, if only it can be in a URL.
-	definition.Name = path.ValidatePathSegmentName
+	definition.Name = pathSegmentName
 	definition.Validate = func(event *corev1.Event) field.ErrorList {
 		return validateEvent(event, "reportingComponent")
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -16,10 +15,6 @@ import (
 
 // The texts are those of Kubernetes: pkg/apis/rbac/validation, and for missing
 // verbs the generated validation that has taken its place there.
-
-// validateRBACName lets through what can stand in a URL path: names of roles
-// and bindings have colons in them.
-func validateRBACName(name string, _ bool) []string { return content.IsPathSegmentName(name) }
 
 func validateRules(rules []rbacv1.PolicyRule, namespaced bool) field.ErrorList {
 	var errs field.ErrorList
@@ -88,7 +83,7 @@ func validateRoleRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
 	if ref.Name == "" {
 		return append(errs, field.Required(path.Child("name"), ""))
 	}
-	for _, text := range validateRBACName(ref.Name, false) {
+	for _, text := range pathSegmentName(ref.Name, false) {
 		errs = append(errs, field.Invalid(path.Child("name"), ref.Name, text))
 	}
 	return errs

@@ -21,7 +21,7 @@ func roleBindings() Resource {
 		New:     func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
 		NewList: func() runtime.Object { return &rbacv1.RoleBindingList{} },
 		Default: func(binding *rbacv1.RoleBinding) { defaultBinding(&binding.RoleRef, binding.Subjects) },
-		Name:    validateRBACName,
+		Name:    pathSegmentName,
 		Validate: func(binding *rbacv1.RoleBinding) field.ErrorList {
 			return append(validateRoleRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
 		},

@@ -17,7 +17,7 @@ func roles() Resource {
 		Kind:         "Role", Plural: "roles", Singular: "role",
 		New:     func() *rbacv1.Role { return &rbacv1.Role{} },
 		NewList: func() runtime.Object { return &rbacv1.RoleList{} },
-		Name:    validateRBACName,
+		Name:    pathSegmentName,
 		Validate: func(role *rbacv1.Role) field.ErrorList {
 			return validateRules(role.Rules, true)
 		},

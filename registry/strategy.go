@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -89,6 +90,14 @@ func (s *strategy[T]) validateMeta(obj T) field.ErrorList {
 		errs = append(errs, qualifiedFinalizer(finalizer, path.Child("finalizers").Index(i))...)
 	}
 	return errs
+}
+
+// pathSegmentName is the rule of names that need only fit into a URL.
+func pathSegmentName(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
 }
 
 // qualifiedFinalizer refuses a finalizer that is neither Kubernetes' own nor

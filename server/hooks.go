@@ -65,7 +65,10 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 			if err := controller.EnsureKubernetesService(ctx, client, service, s.addresses.port); err != nil {
 				return err
 			}
-			return h.bootstrapRoles(ctx)
+			if err := h.bootstrapRoles(ctx); err != nil {
+				return err
+			}
+			return controller.EnsureAggregation(ctx, client)
 		}},
 		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -66,7 +66,7 @@ func (s stores) Get(ctx context.Context, resource schema.GroupResource, namespac
 // nameable tells whether a name can be part of a key in the store. A name that
 // comes out of a token is not checked by the URL's routing.
 func nameable(name string) bool {
-	return len(path.IsValidPathSegmentName(name)) == 0
+	return len(content.IsPathSegmentName(name)) == 0
 }
 
 // listWatch lists and watches a resource in process.

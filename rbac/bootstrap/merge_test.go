@@ -137,7 +137,8 @@ func TestRolesAreGivenWhatTheyLack(t *testing.T) {
 				return
 			}
 			namespaced, action := bootstrap.ReconcileRole(
-				&rbacv1.Role{ObjectMeta: existing.ObjectMeta, Rules: existing.Rules}, &rbacv1.Role{ObjectMeta: wanted.ObjectMeta, Rules: wanted.Rules})
+				&rbacv1.Role{ObjectMeta: existing.ObjectMeta, Rules: existing.Rules}, &rbacv1.Role{ObjectMeta: wanted.ObjectMeta, Rules: wanted.Rules},
+			)
 			if action != test.action {
 				t.Errorf("action on a Role is %q, want %q", action, test.action)
 			}
