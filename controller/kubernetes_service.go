@@ -50,7 +50,10 @@ func EnsureKubernetesService(ctx context.Context, c client.Client, ip netip.Addr
 // The loser may be told that the address is taken, rather than the name.
 func createKubernetesService(ctx context.Context, c client.Client, wanted *corev1.Service) error {
 	err := c.Create(ctx, wanted)
-	if err != nil && c.Get(ctx, client.ObjectKeyFromObject(wanted), &corev1.Service{}) == nil {
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if c.Get(ctx, client.ObjectKeyFromObject(wanted), &corev1.Service{}) == nil {
 		return nil
 	}
 	return err
