@@ -75,34 +75,24 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 // loadKeys makes the keyring: the signing key, given or of the data dir, and
 // further keys that verify.
 func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) {
-	signer, err := loadSigner(o, dir)
+	signer, err := o.givenSigner()
 	if err != nil {
 		return nil, err
 	}
-	var others []keyring.Key
-	for _, file := range o.KeyFiles {
-		keys, err := keyring.LoadKeys(file)
-		if err != nil {
-			return nil, fmt.Errorf("--service-account-key-file: %w", err)
+	if signer == nil {
+		if signer, err = keyring.LoadOrGenerate(dir.join("pki", "sa.key")); err != nil {
+			return nil, err
 		}
-		others = append(others, keys...)
+	}
+	others, err := o.givenKeys()
+	if err != nil {
+		return nil, err
 	}
 	ring, err := keyring.NewRing(signer, others...)
 	if err != nil {
 		return nil, fmt.Errorf("service account keys: %w", err)
 	}
 	return keyring.New(ring), nil
-}
-
-func loadSigner(o *ServiceAccountOptions, dir *dataDir) (keyring.Signer, error) {
-	if o.SigningKeyFile == "" {
-		return keyring.LoadOrGenerate(dir.join("pki", "sa.key"))
-	}
-	signer, err := keyring.LoadSigner(o.SigningKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
-	}
-	return signer, nil
 }
 
 // decide puts the deciders into the handler chain.

@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/util/cert"
 	basecompatibility "k8s.io/component-base/compatibility"
 	netutils "k8s.io/utils/net"
+
+	"github.com/muster-identity/muster/keyring"
 )
 
 // Options are the settings of a Server that go by Kubernetes' own flags. Each
@@ -165,7 +167,38 @@ func (o *Options) validateFiles() []error {
 			errs = append(errs, fmt.Errorf("--client-ca-file: %w", err))
 		}
 	}
+	if _, err := o.ServiceAccounts.givenSigner(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := o.ServiceAccounts.givenKeys(); err != nil {
+		errs = append(errs, err)
+	}
 	return errs
+}
+
+// givenSigner reads the signing key that the operator gave; nil for none.
+func (o *ServiceAccountOptions) givenSigner() (keyring.Signer, error) {
+	if o.SigningKeyFile == "" {
+		return nil, nil
+	}
+	signer, err := keyring.LoadSigner(o.SigningKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
+	}
+	return signer, nil
+}
+
+// givenKeys reads the further keys that verify.
+func (o *ServiceAccountOptions) givenKeys() ([]keyring.Key, error) {
+	var all []keyring.Key
+	for _, file := range o.KeyFiles {
+		keys, err := keyring.LoadKeys(file)
+		if err != nil {
+			return nil, fmt.Errorf("--service-account-key-file: %w", err)
+		}
+		all = append(all, keys...)
+	}
+	return all, nil
 }
 
 const (

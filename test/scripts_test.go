@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":    startServer,
-			"stop":      stopServer,
+			"shutdown":  stopServer,
 			"within":    within,
 			"saveout":   saveOut,
 			"token":     createToken,

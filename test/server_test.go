@@ -35,7 +35,7 @@ type serverKey struct{}
 //
 //	server [FLAGS...]
 //
-// The last of several servers is the one that stop ends.
+// The last of several servers is the one that shutdown ends.
 func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: server [FLAGS...]")
@@ -74,11 +74,11 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 // stopServer sends a signal, SIGTERM unless it is named KILL, to the server and
 // waits for its end. After SIGTERM the exit code must be 0:
 //
-//	stop [KILL]
+//	shutdown [KILL]
 func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 	p := current(ts)
 	if neg || p == nil {
-		ts.Fatalf("usage: stop [KILL], after server")
+		ts.Fatalf("usage: shutdown [KILL], after server")
 	}
 	if len(args) == 1 && args[0] == "KILL" {
 		p.end(syscall.SIGKILL)
