@@ -107,11 +107,13 @@ func nameOf(action clienttesting.Action) string {
 	return name
 }
 
-// asked lists the requests so far, without those that follow the Pod: they come in their own time.
+// asked lists the requests so far, without those that follow the Pod or tell of it: they come in their own time.
 func (s *fakeServer) asked() []string {
 	var out []string
 	for _, action := range s.Actions() {
-		if name := nameOf(action); name != "get pods" && name != "watch pods" {
+		switch name := nameOf(action); name {
+		case "get pods", "watch pods", "patch pods/status":
+		default:
 			out = append(out, name)
 		}
 	}
