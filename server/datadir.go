@@ -39,7 +39,12 @@ func openDataDir(path string) (*dataDir, error) {
 		}
 		return nil, fmt.Errorf("data dir %q cannot be locked: %w", path, err)
 	}
-	return &dataDir{path: path, lock: lock}, nil
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("data dir %q: %w", path, err)
+	}
+	return &dataDir{path: absolute, lock: lock}, nil
 }
 
 // close gives the folder free.

@@ -86,18 +86,33 @@ func embedConfig(dir, socket string) *embed.Config {
 	return config
 }
 
-// socketPath is where the store listens: in dir, or, where that path is too
-// long for a socket, in a folder of its own that cleanup removes.
+// socketPath is where the store listens: in dir, or, where that path would not
+// do for a socket or for its URL, in a 0700 folder of its own that cleanup
+// removes.
 func socketPath(dir string) (path string, cleanup func(), err error) {
 	path = filepath.Join(dir, "etcd.sock")
-	if len(path) <= maxSocketPath {
+	if isSocketPath(path) {
 		return path, func() { os.Remove(path) }, nil
 	}
-	short, err := os.MkdirTemp("", "muster-")
-	if err != nil {
-		return "", nil, fmt.Errorf("making a folder for the embedded etcd's socket: %w", err)
+	for _, parent := range []string{os.TempDir(), "/tmp"} {
+		short, err := os.MkdirTemp(parent, "muster-")
+		if err != nil {
+			return "", nil, fmt.Errorf("making a folder for the embedded etcd's socket: %w", err)
+		}
+		path = filepath.Join(short, "etcd.sock")
+		cleanup = func() { os.RemoveAll(short) }
+		if isSocketPath(path) {
+			return path, cleanup, nil
+		}
+		cleanup()
 	}
-	return filepath.Join(short, "etcd.sock"), func() { os.RemoveAll(short) }, nil
+	return "", nil, fmt.Errorf("no folder for the embedded etcd's socket: the paths of %q, $TMPDIR and /tmp are too long", dir)
+}
+
+// isSocketPath tells whether a path fits into a socket's address and stands for
+// itself in a URL: a "#" in it, say, would be taken for the end.
+func isSocketPath(path string) bool {
+	return filepath.IsAbs(path) && len(path) <= maxSocketPath && (&url.URL{Path: path}).EscapedPath() == path
 }
 
 // Close stops the store after its last write is on disk.

@@ -6,6 +6,7 @@ package server
 import (
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -40,7 +41,11 @@ func build(resources []registry.Resource, env registry.Environment, all stores) 
 func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, groups map[string]map[string]rest.Storage) error {
 	parameters := runtime.NewParameterCodec(scheme)
 	var named []*genericapiserver.APIGroupInfo
-	for _, version := range registry.GroupVersions() {
+	versions := registry.GroupVersions()
+	for i, version := range versions {
+		// The list of groups keeps their order by itself; the aggregated one,
+		// which clients ask for, sorts by these priorities.
+		server.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(version), len(versions)-i, 1)
 		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
 		info.VersionedResourcesStorageMap[version.Version] = groups[version.Group]
 		if version.Group != "" {

@@ -60,7 +60,12 @@ func (s stores) Get(ctx context.Context, resource schema.GroupResource, namespac
 	if !nameable(name) || !nameable(namespace) && namespace != "" {
 		return nil, apierrors.NewNotFound(resource, name)
 	}
-	return getter.Get(genericapirequest.WithNamespace(ctx, namespace), name, &metav1.GetOptions{})
+	// Its errors name the resource of the request that ctx stands for.
+	ctx = genericapirequest.WithRequestInfo(genericapirequest.WithNamespace(ctx, namespace), &genericapirequest.RequestInfo{
+		IsResourceRequest: true, Verb: "get", APIGroup: resource.Group, APIVersion: "v1",
+		Resource: resource.Resource, Namespace: namespace, Name: name,
+	})
+	return getter.Get(ctx, name, &metav1.GetOptions{})
 }
 
 // nameable tells whether a name can be part of a key in the store. A name that
