@@ -46,10 +46,13 @@ func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
 	return s.serve(ctx, house, api)
 }
 
-// openStore starts the embedded etcd, unless there is an external one.
+// openStore starts the embedded etcd, unless there is an external one. The
+// options stay as they were given, lest another server take the address of this
+// one's store for that of an external one.
 func (s *Server) openStore(dir *dataDir) error {
-	transport := &s.Options.Etcd.StorageConfig.Transport
-	if len(transport.ServerList) > 0 {
+	store := *s.Options.Etcd
+	s.store = &store
+	if len(store.StorageConfig.Transport.ServerList) > 0 {
 		return nil
 	}
 	etcd, err := startEtcd(dir.join("etcd"), s.UnsafeNoSync)
@@ -57,7 +60,7 @@ func (s *Server) openStore(dir *dataDir) error {
 		return err
 	}
 	s.onClose(etcd.Close)
-	transport.ServerList = []string{etcd.endpoint}
+	s.store.StorageConfig.Transport.ServerList = []string{etcd.endpoint}
 	return nil
 }
 
@@ -73,8 +76,8 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	if err != nil {
 		return nil, err
 	}
-	factory := storageFactory(s.Options, scheme, codecs, resources, config)
-	if err := s.Options.Etcd.ApplyWithStorageFactoryTo(factory, config); err != nil {
+	factory := storageFactory(s.store, scheme, codecs, resources, config)
+	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
 		return nil, fmt.Errorf("setting up the storage: %w", err)
 	}
 	services, err := h.services()

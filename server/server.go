@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/rest"
 )
 
@@ -44,6 +45,7 @@ type running struct {
 	// closers end the parts, last made first.
 	closers     []func()
 	addresses   addresses
+	store       *genericoptions.EtcdOptions
 	credentials *credentials
 	loopback    *rest.Config
 	url         string

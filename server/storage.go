@@ -20,6 +20,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/client-go/tools/cache"
 
@@ -28,7 +29,7 @@ import (
 
 // storageFactory places each resource in the store as Kubernetes does: the same
 // keys, the same encoding.
-func storageFactory(o *Options, scheme *runtime.Scheme, codecs serializer.CodecFactory, resources []registry.Resource, config *genericapiserver.Config) *serverstorage.DefaultStorageFactory {
+func storageFactory(store *genericoptions.EtcdOptions, scheme *runtime.Scheme, codecs serializer.CodecFactory, resources []registry.Resource, config *genericapiserver.Config) *serverstorage.DefaultStorageFactory {
 	prefixes := map[schema.GroupResource]string{}
 	for _, resource := range resources {
 		if placed, ok := resource.(interface{ StoragePrefix() string }); ok {
@@ -36,8 +37,8 @@ func storageFactory(o *Options, scheme *runtime.Scheme, codecs serializer.CodecF
 		}
 	}
 	factory := serverstorage.NewDefaultStorageFactory(
-		o.Etcd.StorageConfig,
-		o.Etcd.DefaultStorageMediaType,
+		store.StorageConfig,
+		store.DefaultStorageMediaType,
 		codecs,
 		serverstorage.NewDefaultResourceEncodingConfigForEffectiveVersion(scheme, config.EffectiveVersion),
 		config.MergedResourceConfig,
