@@ -1,6 +1,7 @@
 # make            builds bin/muster
 # make demo       builds what the demo needs and runs it
 # make test       vets and tests everything, with the race detector where there is a C compiler
+# make bench      runs the benchmarks
 # make lint       formatting, go vet, staticcheck
 # make generate   writes the OpenAPI definitions anew
 # make binaries   builds all that end-to-end tests run
@@ -18,7 +19,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test lint vet generate clean always
+.PHONY: binaries demo test bench lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -36,6 +37,9 @@ demo: binaries
 
 test: binaries vet
 	scripts/test
+
+bench:
+	go test $(REPRODUCIBLE) -run '^$$' -bench . -benchmem ./...
 
 lint: vet
 	@unformatted=$$(go tool gofumpt -l .) && test -z "$$unformatted" || { echo "not as gofumpt has it: $$unformatted" >&2; exit 1; }
