@@ -125,6 +125,10 @@ func (d *Definition[T]) Register(scheme *runtime.Scheme) error {
 		scheme.AddTypeDefaultingFunc(d.New(), func(obj any) { d.Default(obj.(T)) })
 		scheme.AddTypeDefaultingFunc(d.NewList(), d.defaultList)
 	}
+	if d.Fields == nil {
+		// The scheme knows metadata.name and metadata.namespace by itself.
+		return nil
+	}
 	known := d.fieldsOf(d.New())
 	kind := d.GroupVersion.WithKind(d.Kind)
 	return scheme.AddFieldLabelConversionFunc(kind, func(label, value string) (string, string, error) {

@@ -27,8 +27,8 @@ func groups() []runtime.SchemeBuilder {
 		authenticationv1.SchemeBuilder,
 		authorizationv1.SchemeBuilder,
 		batchv1.SchemeBuilder,
-		coordinationv1.SchemeBuilder,
 		rbacv1.SchemeBuilder,
+		coordinationv1.SchemeBuilder,
 	}
 }
 
@@ -40,8 +40,8 @@ func GroupVersions() []schema.GroupVersion {
 		authenticationv1.SchemeGroupVersion,
 		authorizationv1.SchemeGroupVersion,
 		batchv1.SchemeGroupVersion,
-		coordinationv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
+		coordinationv1.SchemeGroupVersion,
 	}
 }
 

@@ -6,7 +6,7 @@ package registry
 // Table is everything that Muster serves, in the order of the API groups.
 func Table() []Resource {
 	return []Resource{
-		configMaps(), events(), namespaces(), nodes(), pods(), secrets(), serviceAccounts(), services(),
+		configMaps(), events(), namespaces(), nodes(), pods(), podTemplates(), secrets(), serviceAccounts(), services(),
 		eventsV1(),
 		selfSubjectReviews(), tokenReviews(),
 		localSubjectAccessReviews(), selfSubjectAccessReviews(), selfSubjectRulesReviews(), subjectAccessReviews(),

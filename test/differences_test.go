@@ -175,6 +175,7 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 		"v1 pods/binding",
 		"v1 pods/ephemeralcontainers",
 		"v1 pods/status",
+		"v1 podtemplates",
 		"v1 secrets",
 		"v1 serviceaccounts",
 		"v1 serviceaccounts/token",
