@@ -148,6 +148,8 @@ type effectiveVersion struct {
 func (v effectiveVersion) Info() *apimachineryversion.Info {
 	info := v.EffectiveVersion.Info()
 	info.GitVersion = "v" + KubernetesVersion + "+muster"
+	// What the libraries were built from says nothing of Muster.
+	info.GitCommit, info.GitTreeState, info.BuildDate = "", "", ""
 	info.GoVersion = goruntime.Version()
 	info.Platform = goruntime.GOOS + "/" + goruntime.GOARCH
 	return info

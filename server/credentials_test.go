@@ -143,7 +143,13 @@ func TestADataDirBelongsToOneServer(t *testing.T) {
 	if _, err := openDataDir(path); err == nil || !strings.Contains(err.Error(), "in use by another server") {
 		t.Errorf("the second server got %v", err)
 	}
+	if IsAbandoned(path) {
+		t.Error("the data dir of a server is taken for abandoned")
+	}
 	first.close()
+	if !IsAbandoned(path) || IsAbandoned(t.TempDir()) {
+		t.Error("the data dir of an ended server is abandoned, and no other folder is")
+	}
 	second, err := openDataDir(path)
 	if err != nil {
 		t.Fatalf("after the first server's end: %v", err)

@@ -47,6 +47,17 @@ func openDataDir(path string) (*dataDir, error) {
 	return &dataDir{path: absolute, lock: lock}, nil
 }
 
+// IsAbandoned tells whether a folder was some server's data dir and is no
+// running server's.
+func IsAbandoned(path string) bool {
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
 // close gives the folder free.
 func (d *dataDir) close() { d.lock.Close() }
 

@@ -8,9 +8,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	etcdtransport "go.etcd.io/etcd/client/pkg/v3/transport"
@@ -128,6 +130,11 @@ func checkEtcd(ctx context.Context, transport storagebackend.TransportConfig) er
 	if err != nil {
 		return err
 	}
+	for _, server := range transport.ServerList {
+		if err := knock(ctx, server, tlsConfig); err != nil {
+			return fmt.Errorf("etcd at %s does not answer: %w", server, err)
+		}
+	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: transport.ServerList, TLS: tlsConfig, DialTimeout: etcdDialTimeout,
 		Logger: zap.NewNop(), Context: ctx,
@@ -142,6 +149,37 @@ func checkEtcd(ctx context.Context, transport storagebackend.TransportConfig) er
 		return fmt.Errorf("etcd at %v does not answer: %w", transport.ServerList, err)
 	}
 	return nil
+}
+
+// knock connects to a server of the store, so that an error says what is wrong:
+// the client of etcd goes on trying, and tells only that it had no time left.
+func knock(ctx context.Context, server string, config *tls.Config) error {
+	dialer := net.Dialer{Timeout: etcdDialTimeout}
+	network, address := networkOf(server)
+	dial := dialer.DialContext
+	if strings.HasPrefix(server, "https:") {
+		dial = (&tls.Dialer{NetDialer: &dialer, Config: config}).DialContext
+	}
+	connection, err := dial(ctx, network, address)
+	if err != nil {
+		return rootCause(err)
+	}
+	return connection.Close()
+}
+
+// networkOf is how to reach a server of etcd by its URL: "tcp" or "unix" and an
+// address, or nothing if it is no such URL.
+func networkOf(server string) (network, address string) {
+	parsed, err := url.Parse(server)
+	switch {
+	case err != nil:
+		return "", ""
+	case (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "":
+		return "tcp", parsed.Host
+	case parsed.Scheme == "unix" && parsed.Host+parsed.Path != "":
+		return "unix", parsed.Host + parsed.Path
+	}
+	return "", ""
 }
 
 func etcdTLS(transport storagebackend.TransportConfig) (*tls.Config, error) {

@@ -7,16 +7,21 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apiserver/pkg/audit/policy"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/util/cert"
+	cliflag "k8s.io/component-base/cli/flag"
 	basecompatibility "k8s.io/component-base/compatibility"
 	netutils "k8s.io/utils/net"
 
@@ -83,6 +88,8 @@ const (
 	defaultSecurePort     = 6443
 	defaultServiceIPRange = "10.0.0.0/24"
 	defaultEventTTL       = time.Hour
+	// watchTerminationGrace bounds the end of all watches when a server stops.
+	watchTerminationGrace = 10 * time.Second
 )
 
 // NewOptions returns the defaults.
@@ -98,6 +105,8 @@ func NewOptions() *Options {
 		EventTTL:              defaultEventTTL,
 	}
 	o.SecureServing.BindPort = defaultSecurePort
+	// Without it a server that is told to stop waits a minute for its watchers to leave.
+	o.Run.ShutdownWatchTerminationGracePeriod = watchTerminationGrace
 	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = "application/vnd.kubernetes.protobuf"
 	o.Features.EnablePriorityAndFairness = false
@@ -132,12 +141,8 @@ func (o *Options) complete() {
 func (o *Options) validate() error {
 	var errs []error
 	errs = append(errs, o.Run.Validate()...)
-	if o.SecureServing.BindPort != 0 { // 0 is any free port here; upstream takes it for "do not serve"
-		errs = append(errs, o.SecureServing.Validate()...)
-	}
-	if len(o.Etcd.StorageConfig.Transport.ServerList) > 0 {
-		errs = append(errs, o.Etcd.Validate()...)
-	}
+	errs = append(errs, o.validateServing()...)
+	errs = append(errs, o.validateEtcd()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
@@ -149,6 +154,45 @@ func (o *Options) validate() error {
 		errs = append(errs, fmt.Errorf("--event-ttl %s must be longer than zero", o.EventTTL))
 	}
 	return utilerrors.NewAggregate(errs)
+}
+
+// validateServing checks the port by our own rule, in which 0 is any free port;
+// upstream takes that for "do not serve".
+func (o *Options) validateServing() []error {
+	serving := *o.SecureServing
+	var errs []error
+	if serving.BindPort < 0 || serving.BindPort > 65535 {
+		errs = append(errs, fmt.Errorf("--secure-port %d must be between 0 (any free port) and 65535", serving.BindPort))
+	}
+	serving.BindPort = defaultSecurePort
+	errs = append(errs, serving.Validate()...)
+	if _, err := cliflag.TLSVersion(serving.MinTLSVersion); err != nil {
+		errs = append(errs, fmt.Errorf("--tls-min-version: %w", err))
+	}
+	if _, err := cliflag.TLSCipherSuites(serving.CipherSuites); err != nil {
+		errs = append(errs, fmt.Errorf("--tls-cipher-suites: %w", err))
+	}
+	names, _ := splitSANs(o.TLSSANs)
+	for _, name := range names {
+		if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
+			errs = append(errs, fmt.Errorf("--tls-san %q is neither a DNS name nor an IP address", name))
+		}
+	}
+	return errs
+}
+
+func (o *Options) validateEtcd() []error {
+	servers := o.Etcd.StorageConfig.Transport.ServerList
+	if len(servers) == 0 {
+		return nil
+	}
+	errs := o.Etcd.Validate()
+	for _, server := range servers {
+		if network, _ := networkOf(server); network == "" {
+			errs = append(errs, fmt.Errorf("--etcd-servers %q is not an address like https://10.0.0.1:2379", server))
+		}
+	}
+	return errs
 }
 
 // validateFiles reads the files that the operator named.
@@ -165,6 +209,16 @@ func (o *Options) validateFiles() []error {
 	if o.ClientCAFile != "" {
 		if _, err := cert.CertsFromFile(o.ClientCAFile); err != nil {
 			errs = append(errs, fmt.Errorf("--client-ca-file: %w", err))
+		}
+	}
+	if file := o.Audit.PolicyFile; file != "" {
+		if _, err := policy.LoadPolicyFromFile(file); err != nil {
+			errs = append(errs, fmt.Errorf("--audit-policy-file: %w", err))
+		}
+	}
+	if file := o.Etcd.EncryptionProviderConfigFilepath; file != "" {
+		if _, err := os.ReadFile(file); err != nil {
+			errs = append(errs, fmt.Errorf("--encryption-provider-config: %w", err))
 		}
 	}
 	if _, err := o.ServiceAccounts.givenSigner(); err != nil {
@@ -217,6 +271,10 @@ func (o *ServiceAccountOptions) validate() []error {
 			errs = append(errs, fmt.Errorf("--service-account-issuer %q is given twice", issuer))
 		}
 		seen[issuer] = true
+		// An issuer need not be a URL, but one with a colon is meant to be.
+		if _, err := url.Parse(issuer); err != nil && strings.Contains(issuer, ":") {
+			errs = append(errs, fmt.Errorf("--service-account-issuer %q contains a ':' but is not a valid URL", issuer))
+		}
 	}
 	if max := o.MaxExpiration; max != 0 && (max < minMaxExpiration || max > maxMaxExpiration) {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,7 +52,8 @@ func shell() string {
 }
 
 func develop(cmd *cobra.Command, args []string, interactive bool) (err error) {
-	dir, err := os.MkdirTemp("", "muster-dev-")
+	sweep()
+	dir, err := os.MkdirTemp("", devFolder)
 	if err != nil {
 		return fmt.Errorf("making a folder for the server: %w", err)
 	}
@@ -78,12 +81,30 @@ func develop(cmd *cobra.Command, args []string, interactive bool) (err error) {
 	return runChild(cmd.Context(), cmd, args, append(os.Environ(), "KUBECONFIG="+s.Kubeconfig()), signals)
 }
 
+// devFolder is how the folders of throw-away servers are called.
+const devFolder = "muster-dev-*"
+
+// sweep removes the folders of throw-away servers that were killed.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), devFolder)) // the pattern is good
+	for _, dir := range left {
+		if server.IsAbandoned(dir) {
+			_ = os.RemoveAll(dir) // another user's, perhaps
+		}
+	}
+}
+
 // runChild runs a command on this process's own streams. A signal sent to
 // muster alone is passed on; one from the terminal has reached the command
 // already, which is why the interrupt and quit signals are only swallowed when
 // there is a terminal.
 func runChild(ctx context.Context, cmd *cobra.Command, args, env []string, signals <-chan os.Signal) error {
+	// The command dies with its parent thread, so that a muster that is killed
+	// takes it along.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	child := exec.CommandContext(ctx, args[0], args[1:]...)
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	child.Env = env
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if err := child.Start(); err != nil {

@@ -16,7 +16,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +29,22 @@ import (
 
 func main() {
 	node.SecondStage()
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	code := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+	if code == interrupted {
+		interruptSelf()
+	}
+	os.Exit(code)
+}
+
+// interrupted is the exit code of a command that an interrupt has ended.
+const interrupted = 128 + int(syscall.SIGINT)
+
+// interruptSelf ends this process as its command was ended. A shell that runs
+// muster in a loop goes on after an exit code, and stops after an interrupt.
+func interruptSelf() {
+	signal.Reset(syscall.SIGINT)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGINT) // if it does not, the exit code tells
+	time.Sleep(time.Second)
 }
 
 // run is muster without the process around it.
@@ -43,6 +62,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exit.ExitCode()
 	}
 	fmt.Fprintf(stderr, "muster: %s\n", oneLine(err))
+	return exitCodeOf(err)
+}
+
+// exitCodeOf is that of shells for a command that was not found (127) or cannot
+// be executed (126), and 1 for all else.
+func exitCodeOf(err error) int {
+	var failed *exec.Error
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return 127
+	case errors.As(err, &failed):
+		return 126
+	}
 	return 1
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -66,6 +67,9 @@ Streams, signals and the exit code are the command's own; 128+n if signal n ende
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			process.Command, process.Args = args[0], args[1:]
+			if err := checkAudiences(process.Audiences); err != nil {
+				return err
+			}
 			if err := connect(cmd, process, kubeconfig, namespace); err != nil {
 				return err
 			}
@@ -80,6 +84,16 @@ Streams, signals and the exit code are the command's own; 128+n if signal n ende
 	flags.StringVar(&process.PodName, "pod-name", "", "Name of the Pod; one after the command if not given.")
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "Kubeconfig of the caller.")
 	return cmd
+}
+
+// checkAudiences refuses what no service would call itself.
+func checkAudiences(audiences []string) error {
+	for _, audience := range audiences {
+		if audience == "" || !utf8.ValidString(audience) {
+			return fmt.Errorf("--audience %q is not the name of a service: leave the flag out for the API server", audience)
+		}
+	}
+	return nil
 }
 
 // connect fills in who asks which server, and for which namespace.

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,9 +36,7 @@ is ready, and stops in good order on SIGTERM or SIGINT.`,
   muster server --etcd-servers https://10.0.0.1:2379 --etcd-cafile ca.crt --etcd-certfile me.crt --etcd-keyfile me.key`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return serve(ctx, cmd, s)
+			return serve(cmd, s)
 		},
 	}
 	cmd.Flags().StringVar(&s.DataDir, "data-dir", defaultDataDir, "Folder for keys, certificates and the embedded store.")
@@ -48,8 +45,10 @@ is ready, and stops in good order on SIGTERM or SIGINT.`,
 	return cmd
 }
 
-// serve runs a server until ctx ends or the server does.
-func serve(ctx context.Context, cmd *cobra.Command, s *server.Server) error {
+// serve runs a server until it is told to stop or stops by itself.
+func serve(cmd *cobra.Command, s *server.Server) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	server.SilenceLibraries()
 	if err := s.Start(ctx); err != nil {
 		return err
@@ -64,6 +63,7 @@ func serve(ctx context.Context, cmd *cobra.Command, s *server.Server) error {
 				klog.V(1).InfoS("the memory of the start is kept", "reason", err)
 			}
 		case <-ctx.Done():
+			stop() // a second signal ends the process at once
 			return s.Close()
 		case <-s.Done():
 			return s.Close()
