@@ -13,9 +13,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // readyTimeout bounds a start on a machine that is busy with other tests.
@@ -40,28 +43,13 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: server [FLAGS...]")
 	}
-	args = append([]string{"server", "--data-dir", ts.Getenv("DATA"), "--bind-address", "127.0.0.1", "--secure-port", "0"}, args...)
-	muster, err := filepath.Abs("../bin/muster")
+	p, line, err := launch(ts.Getenv("WORK"), append([]string{"--data-dir", ts.Getenv("DATA")}, args...)...)
 	ts.Check(err)
-	p := &process{cmd: exec.Command(muster, args...), exited: make(chan struct{})}
-	p.cmd.Dir = ts.Getenv("WORK")
-	p.cmd.Stderr = &p.stderr
-	stdout, err := p.cmd.StdoutPipe()
-	ts.Check(err)
-	ts.Check(p.cmd.Start())
-	lines := make(chan string, 1)
-	go func() {
-		defer close(p.exited)
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		lines <- line
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = p.cmd.Wait() // the exit code is in ProcessState
-	}()
 	ts.Defer(func() { p.end(syscall.SIGKILL) })
 	ts.Setenv("SERVER_PID", strconv.Itoa(p.cmd.Process.Pid))
 	ts.Value(serverKey{}).(*holder).process = p
 	select {
-	case line := <-lines:
+	case line := <-line:
 		if !strings.Contains(line, "ready") {
 			ts.Fatalf("the server did not become ready: %q\n%s", line, p.stderr.String())
 		}
@@ -69,6 +57,59 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	case <-time.After(readyTimeout):
 		ts.Fatalf("the server was not ready after %s\n%s", readyTimeout, p.stderr.String())
 	}
+}
+
+// launch runs "muster server" in a folder on a free port. The line that it prints when it is ready comes through the
+// channel; it is empty if the server ends before.
+func launch(dir string, flags ...string) (*process, <-chan string, error) {
+	muster, err := filepath.Abs("../bin/muster")
+	if err != nil {
+		return nil, nil, err
+	}
+	args := append([]string{"server", "--bind-address", "127.0.0.1", "--secure-port", "0"}, flags...)
+	p := &process{cmd: exec.Command(muster, args...), exited: make(chan struct{})}
+	p.cmd.Dir = dir
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	ready := make(chan string, 1)
+	go func() {
+		defer close(p.exited)
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		ready <- line
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = p.cmd.Wait() // the exit code is in ProcessState
+	}()
+	return p, ready, nil
+}
+
+// run launches a server with a data dir for a test that is no script, and waits until it is ready.
+func run(t *testing.T, data string) (*process, *rest.Config) {
+	t.Helper()
+	p, line, err := launch(filepath.Dir(data), "--data-dir", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.end(syscall.SIGKILL) })
+	select {
+	case line := <-line:
+		if !strings.Contains(line, "ready") {
+			t.Fatalf("the server did not become ready: %q\n%s", line, p.stderr.String())
+		}
+	case <-time.After(readyTimeout):
+		t.Fatalf("the server was not ready after %s\n%s", readyTimeout, p.stderr.String())
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(data, "admin.kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	return p, config
 }
 
 // stopServer sends a signal, SIGTERM unless it is named KILL, to the server and

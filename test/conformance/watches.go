@@ -1,0 +1,196 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+)
+
+// watches are how clients hear of changes.
+func watches() []test {
+	return []test{
+		{"a watch tells every change since the moment it was given, in order", watchSince},
+		{"a watch without a moment begins with what there is", watchFromNow},
+		{"an object that is no longer selected is told as deleted", watchSelected},
+		{"a watch of one object hears of no other", watchOne},
+		{"a streaming list ends with a bookmark", watchList},
+		{"bookmarks come to whoever asks for them", bookmarks},
+		{"a watch ends when its time is up", watchTimeout},
+		{"a watch may be of metadata or of tables", watchForms},
+	}
+}
+
+func (e *env) watch(options metav1.ListOptions) watch.Interface {
+	e.Helper()
+	events, err := e.client.CoreV1().ConfigMaps(e.ns).Watch(e.Context(), options)
+	e.check(err)
+	e.Cleanup(events.Stop)
+	return events
+}
+
+// expect reads as many events as are told, each as its type and the name of
+// its config map.
+func (e *env) expect(events watch.Interface, want ...string) {
+	e.Helper()
+	var got []string
+	for len(got) < len(want) {
+		select {
+		case event, open := <-events.ResultChan():
+			if !open {
+				e.Fatalf("the watch has ended after %q, want %q", got, want)
+			}
+			object, ok := event.Object.(*corev1.ConfigMap)
+			if !ok {
+				e.Fatalf("the event is %s of a %T: %v", event.Type, event.Object, apierrors.FromObject(event.Object))
+			}
+			if object.Name != "kube-root-ca.crt" {
+				got = append(got, strings.TrimSpace(string(event.Type)+" "+object.Name))
+			}
+		case <-time.After(patience):
+			e.Fatalf("the events are %q, want %q", got, want)
+		}
+	}
+	if !slices.Equal(want, got) {
+		e.Errorf("the events are %q, want %q", got, want)
+	}
+}
+
+// moment is the version of the namespace's config maps now.
+func (e *env) moment() string {
+	e.Helper()
+	list, err := e.client.CoreV1().ConfigMaps(e.ns).List(e.Context(), metav1.ListOptions{})
+	e.check(err)
+	return list.ResourceVersion
+}
+
+func (e *env) label(name, value string) {
+	e.Helper()
+	e.patch("configmaps/"+name, mergePatch, `{"metadata":{"labels":{"color":"`+value+`"}}}`).want(e, http.StatusOK)
+}
+
+func (e *env) deleteMap(name string) {
+	e.Helper()
+	e.check(e.client.CoreV1().ConfigMaps(e.ns).Delete(e.Context(), name, metav1.DeleteOptions{}))
+}
+
+func watchSince(e *env) {
+	since := e.moment()
+	e.configMap("a", nil)
+	e.label("a", "red")
+	events := e.watch(metav1.ListOptions{ResourceVersion: since})
+	e.configMap("b", nil)
+	e.deleteMap("a")
+	e.expect(events, "ADDED a", "MODIFIED a", "ADDED b", "DELETED a")
+}
+
+func watchFromNow(e *env) {
+	e.configMap("a", nil)
+	events := e.watch(metav1.ListOptions{})
+	e.expect(events, "ADDED a")
+	e.deleteMap("a")
+	e.expect(events, "DELETED a")
+}
+
+func watchSelected(e *env) {
+	events := e.watch(metav1.ListOptions{LabelSelector: "color=red", ResourceVersion: e.moment()})
+	e.configMap("a", nil)
+	e.label("a", "red")
+	e.label("a", "blue")
+	e.label("a", "red")
+	e.expect(events, "ADDED a", "DELETED a", "ADDED a")
+}
+
+func watchOne(e *env) {
+	events := e.watch(metav1.ListOptions{FieldSelector: "metadata.name=b", ResourceVersion: e.moment()})
+	e.configMap("a", nil)
+	e.configMap("b", nil)
+	e.deleteMap("a")
+	e.deleteMap("b")
+	e.expect(events, "ADDED b", "DELETED b")
+}
+
+func watchList(e *env) {
+	e.configMap("a", nil)
+	e.configMap("b", nil)
+	events := e.watch(metav1.ListOptions{
+		LabelSelector: "!skip", SendInitialEvents: new(true), AllowWatchBookmarks: true,
+		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, FieldSelector: "metadata.name!=kube-root-ca.crt",
+	})
+	e.expect(events, "ADDED a", "ADDED b")
+	event := <-events.ResultChan()
+	bookmark, ok := event.Object.(*corev1.ConfigMap)
+	if event.Type != watch.Bookmark || !ok || bookmark.Annotations[metav1.InitialEventsAnnotationKey] != "true" || bookmark.ResourceVersion == "" {
+		e.Fatalf("after what there is comes %s %v, want the bookmark that says so", event.Type, event.Object)
+	}
+	e.configMap("c", nil)
+	e.expect(events, "ADDED c")
+}
+
+func bookmarks(e *env) {
+	// A bookmark comes shortly before the end of a watch.
+	events := e.watch(metav1.ListOptions{ResourceVersion: e.moment(), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(3))})
+	for event := range events.ResultChan() {
+		if event.Type == watch.Bookmark {
+			return
+		}
+	}
+	e.Error("the watch has ended without a bookmark")
+}
+
+func watchTimeout(e *env) {
+	start := time.Now()
+	events := e.watch(metav1.ListOptions{ResourceVersion: e.moment(), TimeoutSeconds: new(int64(1))})
+	for range events.ResultChan() { // to its end
+	}
+	if took := time.Since(start); took < 900*time.Millisecond || took > patience {
+		e.Errorf("a watch for one second has ended after %s", took)
+	}
+}
+
+func watchForms(e *env) {
+	for accept, want := range map[string]string{
+		"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1": "PartialObjectMetadata",
+		"application/json;as=Table;g=meta.k8s.io;v=v1":                 "Table",
+		"application/json": "ConfigMap",
+	} {
+		kind, err := e.firstKind(accept)
+		if err != nil || kind != want {
+			e.Errorf("watching in %q: the first event has a %q, error %v, want a %s", accept, kind, err, want)
+		}
+	}
+}
+
+// firstKind is the kind of the object in the first event.
+func (e *env) firstKind(accept string) (string, error) {
+	e.Helper()
+	client, err := rest.HTTPClientFor(e.target.Admin)
+	e.check(err)
+	e.eventually(func() error {
+		_, err := e.client.CoreV1().ConfigMaps(e.ns).Get(e.Context(), "kube-root-ca.crt", metav1.GetOptions{})
+		return err
+	})
+	asked, err := http.NewRequestWithContext(e.Context(), http.MethodGet, e.target.Admin.Host+e.mapsPath()+"?watch=true", nil)
+	e.check(err)
+	asked.Header.Set("Accept", accept)
+	response, err := client.Do(asked)
+	e.check(err)
+	defer response.Body.Close()
+	var event struct{ Object metav1.TypeMeta }
+	if err := json.NewDecoder(response.Body).Decode(&event); err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return event.Object.Kind, nil
+}
