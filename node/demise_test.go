@@ -86,7 +86,10 @@ func TestCommandEndsWithItsPod(t *testing.T) {
 			server, dir := newFakeServer(), t.TempDir()
 			p := server.process(dir, "sh", "-c", test.script)
 			p.PodName = "me"
+			// The fake server keeps no history: what happens before the watch begins is never told.
+			watching := server.watching()
 			p.Stdout = writerFunc(func([]byte) {
+				<-watching
 				for _, act := range test.acts {
 					pod, err := server.CoreV1().Pods("dev").Get(t.Context(), "me", metav1.GetOptions{})
 					if err == nil {

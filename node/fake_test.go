@@ -107,6 +107,18 @@ func nameOf(action clienttesting.Action) string {
 	return name
 }
 
+// watching returns a channel that is closed when somebody watches Pods.
+func (s *fakeServer) watching() <-chan struct{} {
+	begun := make(chan struct{})
+	once := sync.OnceFunc(func() { close(begun) })
+	s.PrependWatchReactor("pods", func(action clienttesting.Action) (bool, watch.Interface, error) {
+		events, err := s.Tracker().Watch(action.GetResource(), action.GetNamespace())
+		once()
+		return true, events, err
+	})
+	return begun
+}
+
 // asked lists the requests so far, without those that follow the Pod or tell of it: they come in their own time.
 func (s *fakeServer) asked() []string {
 	var out []string
