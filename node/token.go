@@ -50,6 +50,7 @@ type TokenKeeper struct {
 
 	mu    sync.Mutex
 	token Token // guarded by mu
+	due   bool  // guarded by mu: the token is to be replaced
 }
 
 // Token returns the token, renewed if it is due. If the renewal fails and the token has not expired, it
@@ -59,16 +60,19 @@ func (k *TokenKeeper) Token(ctx context.Context) (Token, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	held := k.token.secret != ""
-	if held && !NeedsRefresh(k.token.IssuedAt, k.token.Expiry, k.now(), k.jitter()) {
+	// A token that was due once stays so until there is another: the next jitter may be smaller, and a failure to renew
+	// would seem to be over.
+	if held && !k.due && !NeedsRefresh(k.token.IssuedAt, k.token.Expiry, k.now(), k.jitter()) {
 		return k.token, nil
 	}
+	k.due = true
 	answer, err := k.Request(ctx)
 	if err == nil && answer.Spec.ExpirationSeconds == nil {
 		err = errors.New("the server did not say how long the token lives")
 	}
 	switch {
 	case err == nil:
-		k.token = tokenOf(answer)
+		k.token, k.due = tokenOf(answer), false
 		return k.token, nil
 	case !held:
 		return Token{}, fmt.Errorf("requesting token: %w", err)
