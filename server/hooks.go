@@ -204,11 +204,14 @@ const renewalPeriod = 12 * time.Hour
 // renewCertificates keeps the certificates from running out.
 func (h *house) renewCertificates(ctx context.Context) error {
 	h.background.Go(func() {
-		wait.UntilWithContext(ctx, func(context.Context) {
+		// The start has just looked: the first time is a period from now. The
+		// only error is that of ctx.
+		_ = wait.PollUntilContextCancel(ctx, renewalPeriod, false, func(context.Context) (bool, error) {
 			if err := h.server.credentials.ensure(); err != nil {
 				klog.ErrorS(err, "renewing certificates")
 			}
-		}, renewalPeriod)
+			return false, nil
+		})
 	})
 	return nil
 }
