@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -46,18 +48,30 @@ func EnsureKubernetesService(ctx context.Context, c client.Client, ip netip.Addr
 	return nil
 }
 
-// createKubernetesService creates the service unless another replica is faster.
-// The loser may be told that the address is taken, rather than the name.
+// createKubernetesService creates the service unless somebody else is faster:
+// another replica, or the controller of this one. The loser may be told that the
+// address is taken, rather than the name, and that before the winner's service
+// can be read: an address is taken first.
 func createKubernetesService(ctx context.Context, c client.Client, wanted *corev1.Service) error {
 	err := c.Create(ctx, wanted)
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		return nil
 	}
-	if c.Get(ctx, client.ObjectKeyFromObject(wanted), &corev1.Service{}) == nil {
-		return nil
+	if !apierrors.IsInvalid(err) {
+		return err
 	}
-	return err
+	appeared := wait.PollUntilContextTimeout(ctx, conflictPause, winnersTime, true, func(ctx context.Context) (bool, error) {
+		return c.Get(ctx, client.ObjectKeyFromObject(wanted), &corev1.Service{}) == nil, nil
+	})
+	if appeared != nil {
+		return err
+	}
+	return nil
 }
+
+// winnersTime is for how long whoever has taken the address may take to store
+// the service.
+const winnersTime = 5 * time.Second
 
 func kubernetesServiceAt(ip netip.Addr, port int) *corev1.Service {
 	return &corev1.Service{

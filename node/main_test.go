@@ -62,7 +62,9 @@ func help(dir string) int {
 // helper is the command that runs argv as a Process, as the user with this uid.
 func helper(t *testing.T, uid int, argv ...string) *exec.Cmd {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "node-test-") // t.TempDir is below a directory that is root's alone
+	// Where runs have their folders, and not t.TempDir, which is below a directory that is root's alone: a disk that is
+	// busy with something else holds up a write to it for seconds.
+	dir, err := os.MkdirTemp(folderParent(), "node-test-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -187,7 +188,7 @@ func TestKilledRunTakesTheCommandAlong(t *testing.T) {
 				t.Fatal(err)
 			}
 			command.Wait()
-			for deadline := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(never); alive(pid); time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the command lives on")
 				}
@@ -275,13 +276,21 @@ func onTerminal(t *testing.T, command *exec.Cmd) *os.File {
 	return near
 }
 
-// waitFor reads from the terminal until it has shown text, and takes ten seconds for never.
+// never is long enough for the busiest machine: a machine that links a dozen programs has needed ten seconds for two
+// that take one.
+const never = time.Minute
+
+// waitFor reads from the terminal until it has shown text.
 func waitFor(t *testing.T, terminal *os.File, text string) {
 	t.Helper()
 	var seen []byte
 	for one := make([]byte, 1); !bytes.Contains(seen, []byte(text)); {
-		if ready, err := unix.Poll([]unix.PollFd{{Fd: int32(terminal.Fd()), Events: unix.POLLIN}}, 10_000); ready != 1 && err != unix.EINTR {
-			t.Fatalf("%q was not shown: %v\n%s", text, err, seen)
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(terminal.Fd()), Events: unix.POLLIN}}, int(never.Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if ready != 1 {
+			t.Fatalf("%q was not shown: %v\n%s\n%s", text, err, seen, offspring(os.Getpid()))
 		}
 		n, err := terminal.Read(one)
 		seen = append(seen, one[:n]...)
@@ -289,4 +298,23 @@ func waitFor(t *testing.T, terminal *os.File, text string) {
 			t.Fatalf("%v before %q was shown:\n%s", err, text, seen)
 		}
 	}
+}
+
+// offspring tells what the processes below one are doing, for the failure of a test that waits for them in vain.
+func offspring(parent int) string {
+	var told strings.Builder
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	for _, path := range children {
+		pids, _ := os.ReadFile(path)
+		for _, pid := range strings.Fields(string(pids)) {
+			command, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+			state, _ := os.ReadFile("/proc/" + pid + "/stat")
+			stack, _ := os.ReadFile("/proc/" + pid + "/stack")
+			fmt.Fprintf(&told, "%q\n%s%s\n", command, state, stack)
+			if number, err := strconv.Atoi(pid); err == nil {
+				told.WriteString(offspring(number))
+			}
+		}
+	}
+	return told.String()
 }

@@ -4,11 +4,8 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -74,27 +71,3 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 // settleTime is how long after it is ready a server is done with its start:
 // the controllers have seen what there is.
 const settleTime = 3 * time.Second
-
-// addLogFlags adds the verbosity of the log, which goes to stderr. Without it
-// only what needs attention is logged.
-func addLogFlags(cmd *cobra.Command) {
-	var verbosity int
-	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "How much to log: 0 what needs attention, 1 each step of start and stop, 4 for debugging.")
-	cmd.PreRunE = func(*cobra.Command, []string) error { return setLogLevel(verbosity) }
-}
-
-// setLogLevel sets the verbosity of the libraries' logger, of which the process
-// has one.
-func setLogLevel(verbosity int) error {
-	threshold := "WARNING"
-	if verbosity > 0 {
-		threshold = "INFO"
-	}
-	flags := flag.NewFlagSet("log", flag.ContinueOnError)
-	klog.InitFlags(flags)
-	return errors.Join(
-		flags.Set("legacy_stderr_threshold_behavior", "false"),
-		flags.Set("stderrthreshold", threshold),
-		flags.Set("v", strconv.Itoa(verbosity)),
-	)
-}
