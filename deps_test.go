@@ -34,6 +34,7 @@ var rooms = []room{
 	{path: "issuer"},
 	{path: "rbac"},
 	{path: "live"},
+	{path: "keyring/external"},
 	{path: "keyring"},
 	{path: "node"},
 	{path: "projection"},
