@@ -51,8 +51,8 @@ type running struct {
 	credentials *credentials
 	// signer is nil unless tokens are signed elsewhere.
 	signer   *external.Signer
-	loopback    *rest.Config
-	url         string
+	loopback *rest.Config
+	url      string
 
 	cancel context.CancelCauseFunc
 	// served is closed when the server no longer serves; err says why.
