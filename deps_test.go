@@ -35,6 +35,7 @@ var rooms = []room{
 	{path: "rbac"},
 	{path: "live"},
 	{path: "keyring/external"},
+	{path: "keyring/signertest"},
 	{path: "keyring"},
 	{path: "node"},
 	{path: "projection"},

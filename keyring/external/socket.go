@@ -26,6 +26,11 @@ var redial = grpc.ConnectParams{
 	MinConnectTimeout: time.Second,
 }
 
+// again repeats once what was under way when a connection broke.
+const again = `{"methodConfig": [{"name": [{}], "retryPolicy": {
+	"maxAttempts": 2, "initialBackoff": "0.05s", "maxBackoff": "0.05s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]
+}}]}`
+
 // socket is where the signer listens.
 type socket struct {
 	endpoint string
@@ -40,6 +45,7 @@ func (s *socket) connect(m *metrics) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // the socket's mode says who may
 		grpc.WithAuthority("localhost"),
 		grpc.WithConnectParams(redial),
+		grpc.WithDefaultServiceConfig(again),
 		grpc.WithContextDialer(s.dial),
 		grpc.WithChainUnaryInterceptor(m.observe),
 	)
