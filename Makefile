@@ -27,6 +27,10 @@ bin/muster: always
 bin/kubectl: always
 	$(BUILD) -o $@ ./test/kubectl
 
+# A module of its own, which needs a C compiler; only the test of external signers builds it.
+bin/signer: always
+	CGO_ENABLED=1 go build -C test/signer $(REPRODUCIBLE) -buildvcs=false -o ../../$@ .
+
 # Whether a binary is up to date is for go to say: it knows every file that goes in.
 always:
 

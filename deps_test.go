@@ -34,6 +34,8 @@ var rooms = []room{
 	{path: "issuer"},
 	{path: "rbac"},
 	{path: "live"},
+	{path: "keyring/external"},
+	{path: "keyring/signertest"},
 	{path: "keyring"},
 	{path: "node"},
 	{path: "projection"},

@@ -63,7 +63,7 @@ func NewServiceAccounts(s ServiceAccounts) *ServiceAccounts {
 // the token is none of ours: another authenticator may know it. The steps and
 // their texts are those of Kubernetes: pkg/serviceaccount/jwt.go.
 func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string) (*authenticator.Response, bool, error) {
-	claims, ours, err := s.verify(compact)
+	claims, ours, err := s.verify(ctx, compact)
 	if !ours || err != nil {
 		return nil, false, err
 	}
@@ -99,7 +99,7 @@ func (s *ServiceAccounts) matchAudiences(ctx context.Context, claims *token.Clai
 
 // verify checks issuer and signature. Nobody may change the claims: they are
 // kept for the token's next use.
-func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours bool, err error) {
+func (s *ServiceAccounts) verify(ctx context.Context, compact string) (claims *token.Claims, ours bool, err error) {
 	ring := s.Keys.Current()
 	digest := digestOf(compact)
 	if claims, ok := s.verified.get(digest, ring); ok {
@@ -116,6 +116,8 @@ func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours boo
 	if err != nil {
 		return nil, true, err
 	}
+	// A key that is not known may be new.
+	ring = s.Keys.Knowing(ctx, unverified.KeyID)
 	claims, err = unverified.Verify(ring.Candidates(unverified.KeyID))
 	if err != nil {
 		return nil, true, err

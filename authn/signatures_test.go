@@ -96,14 +96,14 @@ func TestOnlyVerifiedTokensOfUsualSizeAreKept(t *testing.T) {
 	}
 	usual, huge := sign("a"), sign(strings.Repeat("a", maxKeptToken))
 	for _, compact := range []string{"", "a.b.c", usual[:len(usual)-4] + "AAAA", huge} {
-		_, _, _ = s.verify(compact)
+		_, _, _ = s.verify(t.Context(), compact)
 	}
 	if got := s.verified.len(); got != 0 {
 		t.Errorf("%d signatures are kept of tokens that are forged, or huge", got)
 	}
 	for range 2 {
 		for _, compact := range []string{usual, huge} {
-			if claims, ours, err := s.verify(compact); claims == nil || !ours || err != nil {
+			if claims, ours, err := s.verify(t.Context(), compact); claims == nil || !ours || err != nil {
 				t.Errorf("a good token of %d bytes is refused: %v", len(compact), err)
 			}
 		}

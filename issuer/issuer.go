@@ -26,6 +26,7 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/klog/v2"
 
 	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/token"
@@ -69,6 +70,9 @@ type Issuer struct {
 	// year, for clients that read theirs once and never again. Kubernetes does
 	// so unless told otherwise.
 	ExtendExpiration bool
+	// MaxExtended bounds the lifetime of such tokens, too: it is what the signer
+	// signs at most. Zero: it signs anything.
+	MaxExtended time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// NewID makes the id of a token; nil means a random UUID.
@@ -157,6 +161,7 @@ func (i *Issuer) issue(ctx context.Context, r Request) (*authenticationv1.TokenR
 		WarnAfter:      term.warnAfter,
 	})
 	if err != nil {
+		klog.ErrorS(err, "signing a token", "serviceAccount", klog.KRef(account.Namespace, account.Name))
 		return nil, apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
 	out.Status = authenticationv1.TokenRequestStatus{

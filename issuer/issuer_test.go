@@ -299,7 +299,7 @@ func TestLifetimesAreCutAndExtendedAsInKubernetes(t *testing.T) {
 	}
 	tests := map[string]struct {
 		spec                        spec
-		longest                     time.Duration
+		longest, signed             time.Duration
 		extend                      bool
 		seconds, lifetime, warnings int64
 	}{
@@ -316,6 +316,9 @@ func TestLifetimesAreCutAndExtendedAsInKubernetes(t *testing.T) {
 		"at the maximum":                    {spec: pod(3600), longest: time.Hour, seconds: 3600, lifetime: 3600},
 		"a maximum of 1 h stops extension":  {spec: pod(3607), longest: time.Hour, extend: true, seconds: 3600, lifetime: 3600, warnings: 1},
 		"a larger one does not bound it":    {spec: pod(3607), longest: 2 * time.Hour, extend: true, seconds: 3607, lifetime: year},
+		"what is signed bounds it":          {spec: pod(3607), longest: 2 * time.Hour, signed: 2 * time.Hour, extend: true, seconds: 3607, lifetime: 7200},
+		"more than a year is signed":        {spec: pod(3607), signed: 2 * year * time.Second, extend: true, seconds: 3607, lifetime: year},
+		"what is signed bounds no other":    {spec: pod(7200), signed: time.Hour, extend: true, seconds: 7200, lifetime: 7200},
 		"cut to 3607 counts as asked for":   {spec: pod(7200), longest: 3607 * time.Second, extend: true, seconds: 3607, lifetime: year, warnings: 1},
 		"the longest there is, no maximum":  {spec: pod(1 << 32), seconds: 1 << 32, lifetime: 1 << 32},
 		"the longest there is, and maximum": {spec: pod(1 << 32), longest: 1 << 32 * time.Second, seconds: 1 << 32, lifetime: 1 << 32},
@@ -324,7 +327,7 @@ func TestLifetimesAreCutAndExtendedAsInKubernetes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t, nil)
-			o.MaxExpiration, o.ExtendExpiration = test.longest, test.extend
+			o.MaxExpiration, o.MaxExtended, o.ExtendExpiration = test.longest, test.signed, test.extend
 			var warnings sink
 			got, err := o.Issue(warning.WithWarningRecorder(t.Context(), &warnings), ask(test.spec))
 			if err != nil {
@@ -332,7 +335,7 @@ func TestLifetimesAreCutAndExtendedAsInKubernetes(t *testing.T) {
 			}
 			iat := now.Unix()
 			want := token.Claims{Expiry: iat + test.lifetime}
-			if test.lifetime == year {
+			if test.lifetime > test.seconds {
 				want.Kubernetes.WarnAfter = iat + test.seconds
 			}
 			c := o.claims(t, got.Status.Token)

@@ -34,7 +34,7 @@ type term struct {
 // term is step 8: requests are cut to the maximum, and those that only look
 // like a pod's default token and are for the API server alone may be extended.
 // A maximum below podSeconds therefore prevents extension; a larger one does
-// not bound it.
+// not bound it, but what the signer will sign does.
 func (i *Issuer) term(spec *authenticationv1.TokenRequestSpec, bound token.Binding) term {
 	seconds := *spec.ExpirationSeconds
 	if longest := int64(i.MaxExpiration / time.Second); longest > 0 {
@@ -42,9 +42,16 @@ func (i *Issuer) term(spec *authenticationv1.TokenRequestSpec, bound token.Bindi
 	}
 	asked := time.Duration(seconds) * time.Second
 	if i.ExtendExpiration && bound.IsPod() && seconds == podSeconds && i.forAPI(spec.Audiences) {
-		return term{seconds: seconds, lifetime: extended, warnAfter: asked}
+		return term{seconds: seconds, lifetime: i.extended(), warnAfter: asked}
 	}
 	return term{seconds: seconds, lifetime: asked}
+}
+
+func (i *Issuer) extended() time.Duration {
+	if i.MaxExtended > 0 {
+		return min(extended, i.MaxExtended)
+	}
+	return extended
 }
 
 func (i *Issuer) forAPI(audiences []string) bool {

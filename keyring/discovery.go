@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -22,10 +23,15 @@ const (
 	ConfigurationType = "application/json"
 	KeySetPath        = "/openid/v1/jwks"
 	KeySetType        = "application/jwk-set+json"
-	// CacheControl lets readers keep either document for an hour. So a new key
-	// must be published for an hour before it signs.
-	CacheControl = "public, max-age=3600"
+	// maxAge is for how long readers may keep either document, unless a Source
+	// says otherwise. So a new key must be published for as long before it signs.
+	maxAge = time.Hour
 )
+
+// CacheControl is the header that lets readers keep either document for a time.
+func CacheControl(maxAge time.Duration) string {
+	return fmt.Sprintf("public, max-age=%d", int64(maxAge/time.Second))
+}
 
 // Metadata are the documents with which anyone can verify tokens offline.
 type Metadata struct {

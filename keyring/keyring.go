@@ -14,6 +14,9 @@
 //	                   |
 //	               Publisher ---------> discovery and JWKS documents
 //
+// Where others decide which keys there are, a Source stands behind the Keyring:
+// it is asked when a key is not known, and puts new rings in force by itself.
+//
 // The server decides which keys are in the ring and when it changes; issuer
 // signs through the Keyring; authn verifies with the keys of Current.
 package keyring
@@ -24,11 +27,24 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Keyring holds the Ring in force. Its methods may be called at the same time.
 type Keyring struct {
 	current atomic.Pointer[Ring]
+	source  Source
+}
+
+// Source is whoever changes the keys from outside: it puts rings in force by
+// Replace. Calls may overlap.
+type Source interface {
+	// Refresh brings the ring in force up to date: it returns after a look at
+	// the keys that began no earlier than the call, or when ctx ends. If the
+	// keys cannot be seen, those known stay.
+	Refresh(ctx context.Context)
+	// MaxAge is for how long from now the keys may be taken for all there are.
+	MaxAge() time.Duration
 }
 
 // New returns a keyring in which the given ring is in force.
@@ -45,6 +61,28 @@ func (k *Keyring) Current() *Ring { return k.current.Load() }
 
 // Replace puts another ring in force, for every call that starts afterwards.
 func (k *Keyring) Replace(ring *Ring) { k.current.Store(ring) }
+
+// Follow names the source of the keys. It is called before the keyring is used.
+func (k *Keyring) Follow(source Source) { k.source = source }
+
+// Knowing is the ring in force. If that has no key of this id, the source of
+// the keys, if there is one, is asked before.
+func (k *Keyring) Knowing(ctx context.Context, id string) *Ring {
+	ring := k.Current()
+	if k.source == nil || len(ring.Candidates(id)) > 0 {
+		return ring
+	}
+	k.source.Refresh(ctx)
+	return k.Current()
+}
+
+// MaxAge is for how long from now the published keys may be kept.
+func (k *Keyring) MaxAge() time.Duration {
+	if k.source == nil {
+		return maxAge
+	}
+	return k.source.MaxAge()
+}
 
 // Sign signs with the signer of the ring in force.
 func (k *Keyring) Sign(ctx context.Context, payload []byte) (string, error) {

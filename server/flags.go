@@ -115,6 +115,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&o.Issuers, "service-account-issuer", o.Issuers, "Issuer of service account tokens; may be given several times: the first signs, all are accepted. Default "+DefaultIssuer+".")
 	fs.StringVar(&o.SigningKeyFile, "service-account-signing-key-file", o.SigningKeyFile, "Private key (PEM) that signs service account tokens. Without it there is one in the data dir.")
+	fs.StringVar(&o.SigningEndpoint, "service-account-signing-endpoint", o.SigningEndpoint, "Unix socket (a path, or @NAME for an abstract one) of a process that has the keys and signs, by the protocol k8s.io/externaljwt v1. Excludes --service-account-signing-key-file and --service-account-key-file.")
 	fs.StringArrayVar(&o.KeyFiles, "service-account-key-file", o.KeyFiles, "Keys (PEM, public or private) whose service account tokens are accepted as well. May be given several times.")
 	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: this server's.")
 	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")

@@ -45,7 +45,7 @@ type house struct {
 
 func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	h := &house{server: s, stores: stores{}, controllers: newWorker(s)}
-	keys, err := loadKeys(&s.Options.ServiceAccounts, dir)
+	keys, err := s.keys(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	})
 	h.issuer = &issuer.Issuer{
 		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
-		MaxExpiration: options.MaxExpiration, ExtendExpiration: options.ExtendExpiration,
+		MaxExpiration: s.maxExpiration(), ExtendExpiration: options.ExtendExpiration, MaxExtended: s.maxExtended(),
 		Now: s.Now, NewID: uuid.NewString,
 	}
 	return h, nil

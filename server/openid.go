@@ -42,7 +42,7 @@ func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 				return
 			}
 			w.Header().Set("Content-Type", document.contentType)
-			w.Header().Set("Cache-Control", keyring.CacheControl)
+			w.Header().Set("Cache-Control", keyring.CacheControl(h.keys.MaxAge()))
 			_, _ = w.Write(document.of(metadata)) // the reader has gone
 		})
 	}

@@ -64,6 +64,10 @@ type ServiceAccountOptions struct {
 	// (--service-account-signing-key-file). Empty means a key in the data dir,
 	// made on first start.
 	SigningKeyFile string
+	// SigningEndpoint is the unix socket of a process that signs, a path or
+	// @NAME for an abstract one; it excludes the two key files
+	// (--service-account-signing-endpoint).
+	SigningEndpoint string
 	// KeyFiles hold further keys whose tokens are accepted
 	// (--service-account-key-file).
 	KeyFiles []string
@@ -279,6 +283,7 @@ func (o *ServiceAccountOptions) validate() []error {
 	if max := o.MaxExpiration; max != 0 && (max < minMaxExpiration || max > maxMaxExpiration) {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
 	}
+	errs = append(errs, o.validateEndpoint()...)
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))
 	}

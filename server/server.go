@@ -18,6 +18,8 @@ import (
 
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/rest"
+
+	"github.com/muster-identity/muster/keyring/external"
 )
 
 // Server is one Muster server. DataDir is required; every other field may be
@@ -47,8 +49,10 @@ type running struct {
 	addresses   addresses
 	store       *genericoptions.EtcdOptions
 	credentials *credentials
-	loopback    *rest.Config
-	url         string
+	// signer is nil unless tokens are signed elsewhere.
+	signer   *external.Signer
+	loopback *rest.Config
+	url      string
 
 	cancel context.CancelCauseFunc
 	// served is closed when the server no longer serves; err says why.
@@ -60,7 +64,7 @@ type running struct {
 
 // Start brings the server up and returns when it is ready: /readyz answers 200.
 // It first makes sure that its options make sense, that it can have its port and
-// that an external store answers, so that a start that fails for want of one
+// that an external store and an external signer answer, so that a start that fails for want of one
 // touches nothing. ctx bounds the start, not the server: Close ends that.
 func (s *Server) Start(ctx context.Context) (err error) {
 	if s.running != nil {
@@ -90,6 +94,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		if err := checkEtcd(ctx, transport); err != nil {
 			return err
 		}
+	}
+	if err := s.connectSigner(ctx); err != nil {
+		return err
 	}
 	return s.assemble(ctx, listener)
 }

@@ -29,11 +29,19 @@ func readToken(ts *testscript.TestScript, neg bool, args []string) {
 // condition knows what a machine may not allow:
 //
 //	[namespaces] user and mount namespaces, to show a command files of its own
+//	[softhsm]    SoftHSM, and a C compiler for a program that uses it
 func condition(name string) (bool, error) {
-	if name != "namespaces" {
-		return false, fmt.Errorf("unknown condition %q", name)
+	switch name {
+	case "namespaces":
+		return hasNamespaces(), nil
+	case "softhsm":
+		return hasSoftHSM(), nil
 	}
-	return exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil, nil
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+func hasNamespaces() bool {
+	return exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil
 }
 
 // The server and what runs commands meet in these names alone, and neither may

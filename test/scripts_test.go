@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"holding":   holding,
 			"review":    review,
 			"readtoken": readToken,
+			"softhsm":   softHSM,
 		},
 	})
 }

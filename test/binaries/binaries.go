@@ -19,7 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// Build brings bin/name up to date, name being "muster" or "kubectl", and returns its absolute path. It may be called
+// Build brings bin/name up to date, name being "muster", "kubectl" or "signer", and returns its absolute path. It may be called
 // from several processes at a time: a lock in bin/ makes them wait for each other. The error carries the compiler's words.
 //
 // Build must run inside the module. It touches every source file, so that go forgets the calling test's cached result
