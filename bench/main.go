@@ -60,6 +60,9 @@ func command(args []string, stdout, stderr io.Writer) (err error) {
 
 	b := &bench{options: options, dir: dir}
 	failed := b.run(ctx)
+	if len(b.report.Rows) == 0 {
+		return failed
+	}
 	if options.output == "json" {
 		return errors.Join(failed, b.report.writeJSON(stdout))
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +79,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
+	// Each program runs in a folder of its own.
+	absolute, err := filepath.Abs(string(o.binaries))
+	if err != nil {
+		return options{}, fmt.Errorf("-bin %q: %w", o.binaries, err)
+	}
+	o.binaries = system.Binaries(absolute)
 	if o.quick {
 		o.requests, o.rounds, o.wire = 2000, 1, wires[0].Name
 	}
