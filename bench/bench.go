@@ -29,6 +29,7 @@ type bench struct {
 // run measures everything. Rows that are complete are in the report even when
 // a later one fails.
 func (b *bench) run(ctx context.Context) error {
+	b.report.Machine = thisMachine()
 	var err error
 	if b.report.Crypto, err = cryptoCosts(); err != nil {
 		return err

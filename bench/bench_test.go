@@ -126,6 +126,7 @@ func TestOptionsThatSelectNothingAreTurnedAway(t *testing.T) {
 		want string
 	}{
 		{[]string{"-scenario", "none"}, `-scenario "none": no scenario begins so`},
+		{[]string{"-scenario", "jwks", "-wire", "h2/protobuf"}, `-scenario "jwks", -wire "h2/protobuf": the answer has one form only, which is not that`},
 		{[]string{"-wire", "h3"}, `-wire "h3": no wire begins so`},
 		{[]string{"-only", "etcd"}, `-only "etcd": want muster or kube-apiserver`},
 		{[]string{"-requests", "0"}, "-requests 0, -rounds 3: both must be at least 1"},

@@ -50,7 +50,7 @@ type options struct {
 const usage = `Command bench measures Muster beside kube-apiserver and beside a server that
 does nothing, with the same client on the same machine.
 
-  bench                                  everything, in ten minutes
+  bench                                  everything, in five minutes where nobody else works
   bench -quick                           the usual wire only, and less of it
   bench -only muster -scenario review    what begins with "review", without kube-apiserver
 
@@ -70,7 +70,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.wire, "wire", "", "run over the wires whose names begin so: h2/json, h2/protobuf, h1/json, h1/protobuf")
 	flags.StringVar(&o.only, "only", "", "run only this system: muster (with the floor) or kube-apiserver")
 	flags.StringVar(&o.output, "o", "text", "output: text or json")
-	flags.IntVar(&o.requests, "requests", 3000, "requests in a round")
+	flags.IntVar(&o.requests, "requests", 2000, "requests in a round")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; the systems are asked in turn")
 	flags.BoolVar(&o.quick, "quick", false, "one round of 2000 requests over h2/json")
 	if err := flags.Parse(args); err != nil {
@@ -104,12 +104,17 @@ func (o options) validate() error {
 	if len(o.wires(false)) == 0 {
 		return fmt.Errorf("-wire %q: no wire begins so", o.wire)
 	}
+	var chosen []scenario
 	for _, course := range courses() {
-		if len(o.choose(course.scenarios)) > 0 {
-			return nil
-		}
+		chosen = append(chosen, o.choose(course.scenarios)...)
 	}
-	return fmt.Errorf("-scenario %q: no scenario begins so", o.scenario)
+	if len(chosen) == 0 {
+		return fmt.Errorf("-scenario %q: no scenario begins so", o.scenario)
+	}
+	if !slices.ContainsFunc(chosen, func(s scenario) bool { return len(o.wires(s.jsonOnly)) > 0 }) {
+		return fmt.Errorf("-scenario %q, -wire %q: the answer has one form only, which is not that", o.scenario, o.wire)
+	}
+	return nil
 }
 
 // choose are the scenarios that -scenario selects.

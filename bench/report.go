@@ -14,6 +14,7 @@ import (
 // report is everything that was measured. Times of the processor are in
 // microseconds for each request, latencies in milliseconds.
 type report struct {
+	Machine machine `json:"machine"`
 	// Crypto is what the operations take that targets allow for.
 	Crypto map[operation]float64 `json:"cryptoMicroseconds"`
 	Rest   []atRest              `json:"atRest"`

@@ -17,6 +17,8 @@ func (r *report) writeTable(w io.Writer) error {
 			_, err = fmt.Fprintf(w, format, args...)
 		}
 	}
+	m := r.Machine
+	printf("%s, %d x %s, load %s, %s\n", m.Begun.Format("2006-01-02 15:04 MST"), m.Processors, m.Model, m.Load, m.Go)
 	for _, rest := range r.Rest {
 		printf("%s, %s: ready in %.1f s; at rest %s MiB, %.1f %% of a processor\n",
 			rest.System, rest.Setup, rest.StartupSeconds, withStore("%.0f", rest.MemoryMiB, rest.StoreMemoryMiB), rest.ProcessorPercent)
