@@ -1,10 +1,12 @@
 # make            builds bin/muster
 # make demo       builds what the demo needs and runs it
 # make test       vets and tests everything, with the race detector where there is a C compiler
-# make bench      runs the benchmarks
+# make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
+# make bench-go   runs the benchmarks of the packages
 # make lint       formatting, go vet, staticcheck
 # make generate   writes the OpenAPI definitions anew
 # make binaries   builds all that end-to-end tests run
+# make conformance-kubernetes   holds Kubernetes to what Muster is held to
 
 # Both binaries report the Kubernetes version whose API they speak, read from the pinned kubectl: v0.37.2 is Kubernetes 1.37.2.
 KUBERNETES := $(patsubst v0.%,v1.%,$(shell go list -m -f '{{.Version}}' k8s.io/kubectl))
@@ -19,7 +21,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test bench lint vet generate clean always
+.PHONY: binaries demo test bench bench-go bench-check conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -30,6 +32,17 @@ bin/kubectl: always
 # A module of its own, which needs a C compiler; only the test of external signers builds it.
 bin/signer: always
 	CGO_ENABLED=1 go build -C test/signer $(REPRODUCIBLE) -buildvcs=false -o ../../$@ .
+
+# What Muster is measured with and against is built in a module of its own. Kubernetes takes ten minutes, the first time.
+BENCH   := cd bench &&
+DRIVER  := . ./load ./system
+PEERS   := bin/kube-apiserver bin/etcd
+
+bin/bench: always
+	$(BENCH) $(BUILD) -o ../$@ .
+
+$(PEERS) bin/kube-controller-manager: always
+	$(BENCH) $(BUILD) -o ../$@ ./$(notdir $@)
 
 # Whether a binary is up to date is for go to say: it knows every file that goes in.
 always:
@@ -42,10 +55,21 @@ demo: binaries
 test: binaries vet
 	scripts/test
 
-bench:
+# Muster alone is measured without building the others.
+bench: bench-check bin/muster bin/bench $(if $(findstring -only muster,$(subst =, ,$(ARGS))),,$(PEERS))
+	bin/bench $(ARGS)
+
+bench-check:
+	$(BENCH) go vet $(REPRODUCIBLE) $(DRIVER)
+	$(BENCH) go test $(REPRODUCIBLE) $(DRIVER)
+
+conformance-kubernetes: $(PEERS) bin/kube-controller-manager
+	$(BENCH) go test $(REPRODUCIBLE) -count=1 -run Kubernetes . -args -kubernetes $(CURDIR)/bin
+
+bench-go:
 	go test $(REPRODUCIBLE) -run '^$$' -bench . -benchmem ./...
 
-lint: vet
+lint: vet bench-check
 	@unformatted=$$(go tool gofumpt -l .) && test -z "$$unformatted" || { echo "not as gofumpt has it: $$unformatted" >&2; exit 1; }
 	GOFLAGS="$$GOFLAGS $(REPRODUCIBLE)" go tool staticcheck ./...
 

@@ -5,6 +5,7 @@ package registry
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
+	rbacv1beta1 "k8s.io/api/rbac/v1beta1" // for its documentation, which Kubernetes shows
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -26,7 +27,7 @@ func clusterRoleBindings() Resource {
 		ValidateUpdate: func(binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
 			return validateSameRole(binding.RoleRef, old.RoleRef)
 		},
-		Columns: bindingColumns("clusterRoleBinding", rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"]),
+		Columns: bindingColumns("clusterRoleBinding", rbacv1beta1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"]),
 		Row: func(binding *rbacv1.ClusterRoleBinding) []any {
 			return bindingRow(binding, binding.RoleRef, binding.Subjects)
 		},

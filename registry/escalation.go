@@ -212,6 +212,10 @@ func (g *rbacGuard) refuseGrant(ctx context.Context, u user.Info, name string, g
 
 func (g *rbacGuard) refuseBinding(ctx context.Context, u user.Info, name string, ref rbacv1.RoleRef) error {
 	rules, err := g.escalation.RulesOf(ctx, genericapirequest.NamespaceValue(ctx), ref)
+	if apierrors.IsNotFound(err) {
+		// Kubernetes names the resource of the request, and not that of the role.
+		return apierrors.NewNotFound(g.resource, ref.Name)
+	}
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func TestWritersOfBindingsHoldWhatTheRoleGrants(t *testing.T) {
 		"with the verb on the cluster role":     {kind: "ClusterRole", role: "writer", allowed: "bind clusterroles.rbac.authorization.k8s.io dev/writer"},
 		"with the verb in another namespace":    {kind: "ClusterRole", role: "writer", allowed: "bind clusterroles.rbac.authorization.k8s.io ops/writer", want: lacks},
 		"with the verb on another sort of role": {kind: "Role", role: "writer", allowed: "bind clusterroles.rbac.authorization.k8s.io dev/writer", want: lacks},
-		"to no role":                            {kind: "Role", role: "ghost", want: `roles.rbac.authorization.k8s.io "ghost" not found`},
+		"to no role":                            {kind: "Role", role: "ghost", want: `rolebindings.rbac.authorization.k8s.io "ghost" not found`},
 		"to no role as an administrator":        {kind: "Role", role: "ghost", groups: []string{"system:masters"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	rbacv1beta1 "k8s.io/api/rbac/v1beta1" // for its documentation, which Kubernetes shows
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -28,7 +29,7 @@ func roleBindings() Resource {
 		ValidateUpdate: func(binding, old *rbacv1.RoleBinding) field.ErrorList {
 			return validateSameRole(binding.RoleRef, old.RoleRef)
 		},
-		Columns:        bindingColumns("roleBinding", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]),
+		Columns:        bindingColumns("roleBinding", rbacv1beta1.RoleBinding{}.SwaggerDoc()["roleRef"]),
 		Row:            func(binding *rbacv1.RoleBinding) []any { return bindingRow(binding, binding.RoleRef, binding.Subjects) },
 		CreateOnUpdate: true,
 		Extend: func(env Environment, _ *genericregistry.Store, storage map[string]rest.Storage) error {

@@ -355,3 +355,15 @@ func TestWhatOnlyANodeUnderstandsIsNotChecked(t *testing.T) {
 		t.Errorf("the pod is %q, want it stored as \"worker\"", pod.Name)
 	}
 }
+
+func TestTheKeysAreForWhoeverAsks(t *testing.T) {
+	t.Parallel()
+	client := dev(t).Discovery().RESTClient()
+	for _, accepted := range []string{"application/jwk-set+json", "application/json", "*/*"} {
+		var mediaType string
+		result := client.Get().AbsPath("/openid/v1/jwks").SetHeader("Accept", accepted).Do(t.Context()).ContentType(&mediaType)
+		if err := result.Error(); err != nil || mediaType != "application/jwk-set+json" {
+			t.Errorf("whoever wants %s is given %q (error %v)", accepted, mediaType, err)
+		}
+	}
+}

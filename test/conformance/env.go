@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// patience bounds what a server does by itself, and the ten seconds for
-	// which Kubernetes keeps a verdict on a token.
-	patience = 20 * time.Second
+	// patience bounds what a server does by itself: Kubernetes keeps a verdict
+	// on a token for ten seconds, and ends the namespaces of all tests a few at
+	// a time.
+	patience = time.Minute
 	// pause is how long a test waits before it asks again.
 	pause = 10 * time.Millisecond
 )

@@ -23,6 +23,8 @@ func openID() []test {
 const (
 	configurationPath = "/.well-known/openid-configuration"
 	keysPath          = "/openid/v1/jwks"
+	// keysType is that of the keys. Kubernetes gives them to nobody who wants another.
+	keysType = "application/jwk-set+json"
 )
 
 func openIDConfiguration(e *env) {
@@ -52,8 +54,8 @@ func openIDConfiguration(e *env) {
 }
 
 func publishedKeys(e *env) {
-	got := e.get(keysPath).want(e, http.StatusOK)
-	if mediaType := got.header.Get("Content-Type"); mediaType != "application/jwk-set+json" {
+	got := e.do(request{method: http.MethodGet, path: keysPath, accept: keysType}).want(e, http.StatusOK)
+	if mediaType := got.header.Get("Content-Type"); mediaType != keysType {
 		e.Errorf("the keys are in %q", mediaType)
 	}
 	var keys jose.JSONWebKeySet
@@ -76,8 +78,8 @@ func publishedKeys(e *env) {
 
 func readersOfDocuments(e *env) {
 	account := e.holding(e.token("default"))
-	for _, path := range []string{configurationPath, keysPath} {
-		e.do(request{as: account, method: http.MethodGet, path: path}).want(e, http.StatusOK)
-		e.do(request{as: e.acting("jane"), method: http.MethodGet, path: path}).want(e, http.StatusForbidden)
+	for path, mediaType := range map[string]string{configurationPath: "application/json", keysPath: keysType} {
+		e.do(request{as: account, method: http.MethodGet, path: path, accept: mediaType}).want(e, http.StatusOK)
+		e.do(request{as: e.acting("jane"), method: http.MethodGet, path: path, accept: mediaType}).want(e, http.StatusForbidden)
 	}
 }
