@@ -298,7 +298,7 @@ func breaches(ps packages) []string {
 func staleRules(ps packages) []string {
 	var found []string
 	for _, r := range rooms {
-		if !ps.has(module+"/"+r.path) {
+		if !ps.has(module + "/" + r.path) {
 			found = append(found, fmt.Sprintf("room %q has no package: take it out of the table of rooms", r.path))
 		}
 	}
