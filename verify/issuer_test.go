@@ -11,11 +11,11 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -27,6 +27,19 @@ const (
 	issuerURL = "https://muster.example"
 	vault     = "https://vault.example"
 )
+
+// failer is what helpers need of a test; an example has none of its own.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// exampleTB fails an example.
+type exampleTB struct{}
+
+func (exampleTB) Helper() {}
+
+func (exampleTB) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
 // start is when the tokens of these tests are made.
 var start = time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -75,7 +88,7 @@ func (c claimSet) with(name string, value any) claimSet {
 }
 
 // sign makes a token with whatever a test asks for.
-func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, payload any, header map[jose.HeaderKey]any) string {
+func sign(t failer, alg jose.SignatureAlgorithm, key any, kid string, payload any, header map[jose.HeaderKey]any) string {
 	t.Helper()
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, &jose.SignerOptions{ExtraHeaders: header},
@@ -101,7 +114,7 @@ func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, payloa
 }
 
 // good is a token that holds.
-func good(t testing.TB) string {
+func good(t failer) string {
 	return sign(t, jose.ES256, signingKeys()[jose.ES256], "k1", goodClaims(), nil)
 }
 
@@ -120,13 +133,13 @@ type page struct {
 }
 
 // newIssuer publishes public keys, by their id.
-func newIssuer(t testing.TB, keys map[string]crypto.PublicKey) *issuer {
+func newIssuer(t failer, keys map[string]crypto.PublicKey) *issuer {
 	i := &issuer{}
 	i.publish(t, keys)
 	return i
 }
 
-func (i *issuer) publish(t testing.TB, keys map[string]crypto.PublicKey) {
+func (i *issuer) publish(t failer, keys map[string]crypto.PublicKey) {
 	t.Helper()
 	set := jose.JSONWebKeySet{}
 	for id, key := range keys {
@@ -206,7 +219,7 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // oidc is a verifier of an issuer's tokens, and the clock it goes by.
-func oidc(t testing.TB, i *issuer) (verify.Verifier, *clock) {
+func oidc(t failer, i *issuer) (verify.Verifier, *clock) {
 	t.Helper()
 	c := &clock{now: start}
 	v, err := verify.OIDC(verify.OIDCOptions{
