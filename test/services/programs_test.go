@@ -113,31 +113,31 @@ func (s *ship) vault(t *testing.T, args ...string) *program {
 // the keys. It is nil where that cannot be; a skipped test of its own says why.
 func (s *ship) nodeVault(t *testing.T) *program {
 	t.Helper()
-	dir, complete := t.TempDir(), false
-	t.Run("Node.js", func(t *testing.T) {
-		layNode(t, dir)
-		complete = true
-	})
-	if !complete {
+	dir := t.TempDir()
+	var args []string // none at all: it cannot be
+	t.Run("Node.js", func(t *testing.T) { args = layNode(t, dir) })
+	if args == nil {
 		return nil
 	}
 	s.bind(t, "system:service-account-issuer-discovery", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"})
-	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "vault.mjs"))
+	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Env = append(os.Environ(),
 		"ISSUER="+server.DefaultIssuer, "JWKS_URL="+s.URL()+"/openid/v1/jwks", "NODE_EXTRA_CA_CERTS="+filepath.Join(s.dir, "ca.crt"))
 	return start(t, cmd)
 }
 
-// layNode lays vault.mjs and what it imports into a folder, or skips the test.
-func layNode(t *testing.T, dir string) {
+// layNode lays vault.mjs and what it imports into a folder, and returns the
+// arguments of node that run it. It skips the test where that cannot be.
+func layNode(t *testing.T, dir string) []string {
 	t.Helper()
 	version, err := exec.CommandContext(t.Context(), "node", "--version").Output()
 	if err != nil {
 		t.Skip("needs Node.js: ", err)
 	}
 	major, _, _ := strings.Cut(strings.TrimPrefix(string(version), "v"), ".")
-	if n, err := strconv.Atoi(major); err != nil || n < 20 {
-		t.Skipf("needs Node.js 20 or newer, this is %s", bytes.TrimSpace(version))
+	n, err := strconv.Atoi(major)
+	if err != nil || n < 18 {
+		t.Skipf("needs Node.js 18 or newer, this is %s", bytes.TrimSpace(version))
 	}
 	modules, err := npmInstall(t)
 	if err != nil {
@@ -147,10 +147,15 @@ func layNode(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "vault.mjs"), source)
+	program := filepath.Join(dir, "vault.mjs")
+	write(t, program, source)
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
+	if n < 20 {
+		return []string{"--experimental-global-webcrypto", program}
+	}
+	return []string{program}
 }
 
 // npmInstall installs what the lock file names, once for each state of that file,
