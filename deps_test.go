@@ -16,8 +16,7 @@ const module = "github.com/muster-identity/muster"
 
 // A room is a folder of the module with all that is below it.
 type room struct {
-	path      string
-	mayBeAway bool // planned, not yet built; its rules hold from its first day
+	path string
 }
 
 // rooms is the house from the roof down: a room may import only rooms that stand below it.
@@ -40,7 +39,7 @@ var rooms = []room{
 	{path: "node"},
 	{path: "projection"},
 	{path: "token"},
-	{path: "verify", mayBeAway: true},
+	{path: "verify"},
 	{path: "openapi"},
 }
 
@@ -128,8 +127,22 @@ var bans = []ban{
 	},
 }
 
-// verifyReaches is all that other people's services are made to depend on when they import verify, besides the standard library.
-var verifyReaches = []string{module + "/verify", "github.com/go-jose/go-jose/v4"}
+// A lightRow holds a package that other people's services import to what it may bring along besides the standard library.
+type lightRow struct {
+	path    string
+	reaches []string
+	why     string
+}
+
+// light are those packages, with all that is below them. A package goes by the first row that it is within.
+var light = []lightRow{
+	{"verify/verifygrpc", []string{
+		module + "/verify", "github.com/go-jose/go-jose/v4", "google.golang.org/grpc",
+		// What grpc itself needs.
+		"golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
+	}, "it may reach verify, grpc and what grpc needs only"},
+	{"verify", []string{module + "/verify", "github.com/go-jose/go-jose/v4"}, "it may reach the standard library and go-jose only"},
+}
 
 // reserved packages may be imported by the named room alone, or by nobody.
 var reserved = []struct{ path, room, why string }{
@@ -189,6 +202,18 @@ func TestRulesOfTheHouseBite(t *testing.T) {
 			want: []string{`"verify" reaches "k8s.io/api/core/v1": it may reach the standard library and go-jose only`},
 		},
 		{
+			name: "grpc behind verify",
+			add:  packages{module + "/verify/verifyhttp": {Deps: []string{"net/http", "google.golang.org/grpc/codes"}}},
+			want: []string{`"verify/verifyhttp" reaches "google.golang.org/grpc/codes": it may reach the standard library and go-jose only`},
+		},
+		{
+			name: "more than grpc behind verifygrpc",
+			add: packages{
+				module + "/verify/verifygrpc": {Deps: []string{"google.golang.org/grpc/codes", "google.golang.org/protobuf/proto", "k8s.io/klog/v2"}},
+			},
+			want: []string{`"verify/verifygrpc" reaches "k8s.io/klog/v2": it may reach verify, grpc and what grpc needs only`},
+		},
+		{
 			name: "a package reserved for nobody",
 			add:  packages{module + "/authn": {Imports: []string{"k8s.io/kubernetes/pkg/serviceaccount"}}},
 			want: []string{`"authn" imports "k8s.io/kubernetes/pkg/serviceaccount": what Kubernetes does for identities Muster does itself`},
@@ -220,21 +245,37 @@ func TestRulesOfTheHouseBite(t *testing.T) {
 			t.Errorf("breaches (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("a light package that has vanished, and a library", func(t *testing.T) {
+		t.Parallel()
+		house := soundHouse()
+		delete(house, module+"/verify/verifygrpc")
+		delete(house, "google.golang.org/protobuf")
+		want := []string{
+			`"verify/verifygrpc" may reach "google.golang.org/protobuf", but nothing in the house does: correct the row`,
+			`light package "verify/verifygrpc" is not there: take it out of the table`,
+		}
+		if diff := cmp.Diff(want, breaches(house)); diff != "" {
+			t.Errorf("breaches (-want +got):\n%s", diff)
+		}
+	})
 }
 
-// soundHouse has one package in each room, and one that reaches what the bans name.
+// soundHouse has one package in each room, each light package, and what the bans and the light packages name.
 func soundHouse() packages {
 	house := packages{"net/http": {Standard: true}}
 	for _, r := range rooms {
-		if !r.mayBeAway {
-			house[module+"/"+r.path] = pkg{}
-		}
+		house[module+"/"+r.path] = pkg{}
 	}
+	var named []string
 	for _, b := range bans {
-		for _, path := range slices.Concat(b.imports, b.reach) {
-			if _, ok := house[path]; !ok {
-				house[path] = pkg{}
-			}
+		named = slices.Concat(named, b.imports, b.reach)
+	}
+	for _, row := range light {
+		named = slices.Concat(named, []string{module + "/" + row.path}, row.reaches)
+	}
+	for _, path := range named {
+		if _, ok := house[path]; !ok {
+			house[path] = pkg{}
 		}
 	}
 	return house
@@ -248,7 +289,7 @@ func breaches(ps packages) []string {
 			found = append(found, fmt.Sprintf("%q stands in no room: give it a place in the table of rooms", from))
 			continue
 		}
-		found = slices.Concat(found, upwards(from, p), banned(from, p), beyondVerify(from, p, ps))
+		found = slices.Concat(found, upwards(from, p), banned(from, p), tooHeavy(from, p, ps))
 	}
 	slices.Sort(found)
 	return found
@@ -259,7 +300,7 @@ func breaches(ps packages) []string {
 func staleRules(ps packages) []string {
 	var found []string
 	for _, r := range rooms {
-		if !r.mayBeAway && !ps.has(module+"/"+r.path) {
+		if !ps.has(module + "/" + r.path) {
 			found = append(found, fmt.Sprintf("room %q has no package: take it out of the table of rooms", r.path))
 		}
 	}
@@ -270,6 +311,16 @@ func staleRules(ps packages) []string {
 		for _, path := range slices.Concat(b.imports, b.reach) {
 			if !ps.has(path) {
 				found = append(found, fmt.Sprintf("%q is banned from %q, but nothing in the house reaches it: correct the ban", path, b.room))
+			}
+		}
+	}
+	for _, row := range light {
+		if !ps.has(module + "/" + row.path) {
+			found = append(found, fmt.Sprintf("light package %q is not there: take it out of the table", row.path))
+		}
+		for _, path := range row.reaches {
+			if !ps.has(path) {
+				found = append(found, fmt.Sprintf("%q may reach %q, but nothing in the house does: correct the row", row.path, path))
 			}
 		}
 	}
@@ -310,14 +361,15 @@ func banned(from string, p pkg) []string {
 	return found
 }
 
-func beyondVerify(from string, p pkg, ps packages) []string {
-	if !within(from, "verify") {
+func tooHeavy(from string, p pkg, ps packages) []string {
+	row := slices.IndexFunc(light, func(row lightRow) bool { return within(from, row.path) })
+	if row < 0 {
 		return nil
 	}
 	var found []string
 	for _, path := range p.Deps {
-		if !ps[path].Standard && len(matching([]string{path}, verifyReaches...)) == 0 {
-			found = append(found, fmt.Sprintf("%q reaches %q: it may reach the standard library and go-jose only", from, path))
+		if !ps[path].Standard && len(matching([]string{path}, light[row].reaches...)) == 0 {
+			found = append(found, fmt.Sprintf("%q reaches %q: %s", from, path, light[row].why))
 		}
 	}
 	return found

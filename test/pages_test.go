@@ -25,7 +25,7 @@ type page struct {
 //	sh          is run, in order, in the one shell of its page; each command must succeed
 //	sh fails    is run, and its last command must fail
 //	output      is what the block before it prints; "..." stands for anything
-//	go FILE     is a part of that file of the repository
+//	go FILE     is a part of that file of the repository; so is js FILE
 //	text        is for reading only
 type block struct {
 	line        int // of its fence
@@ -72,6 +72,9 @@ func parsePage(source string) page {
 	return p
 }
 
+// isPart tells whether the block shows a part of a file.
+func (b block) isPart() bool { return b.kind == "go" || b.kind == "js" }
+
 // faultOf tells what is wrong with the opening of a block.
 func faultOf(b block, before []block) string {
 	switch b.kind + " " + b.about {
@@ -83,7 +86,7 @@ func faultOf(b block, before []block) string {
 		}
 		return ""
 	}
-	if b.kind == "go" && b.about != "" {
+	if b.isPart() && b.about != "" {
 		return ""
 	}
 	return fmt.Sprintf("nobody knows what to do with a block of kind %q", strings.TrimSpace(b.kind+" "+b.about))
@@ -137,6 +140,7 @@ func TestPagesAreReadAsTheyAreMeant(t *testing.T) {
 		fence + "output", "NAME", fence,
 		fence + "sh fails", "false", fence,
 		fence + "go a/b.go", "x := 1", fence,
+		fence + "js a/b.mjs", "let x", fence,
 		fence + "python", fence,
 		fence + "go", fence,
 		fence + "output", fence,
@@ -148,9 +152,10 @@ func TestPagesAreReadAsTheyAreMeant(t *testing.T) {
 			{line: 7, kind: "output", text: "NAME\n"},
 			{line: 10, kind: "sh", about: "fails", text: "false\n"},
 			{line: 13, kind: "go", about: "a/b.go", text: "x := 1\n"},
-			{line: 16, kind: "python"},
-			{line: 18, kind: "go"},
-			{line: 20, kind: "output"},
+			{line: 16, kind: "js", about: "a/b.mjs", text: "let x\n"},
+			{line: 19, kind: "python"},
+			{line: 21, kind: "go"},
+			{line: 23, kind: "output"},
 		},
 		links: []link{
 			{2, "`Start`", "server/server.go"},
@@ -159,10 +164,10 @@ func TestPagesAreReadAsTheyAreMeant(t *testing.T) {
 		},
 		anchors: map[string]bool{"how-muster-run-works-in-short": true},
 		problems: []string{
-			`line 16: nobody knows what to do with a block of kind "python"`,
-			`line 18: nobody knows what to do with a block of kind "go"`,
-			"line 20: an output block must follow the sh block that prints it",
-			"line 22: the block has no end",
+			`line 19: nobody knows what to do with a block of kind "python"`,
+			`line 21: nobody knows what to do with a block of kind "go"`,
+			"line 23: an output block must follow the sh block that prints it",
+			"line 25: the block has no end",
 		},
 	}
 	if diff := cmp.Diff(want, p, cmp.AllowUnexported(page{}, block{}, link{})); diff != "" {
