@@ -5,6 +5,10 @@
 // tokens, with the one function through which bearer tokens and TokenReviews
 // both go, and puts it in a chain with client certificates and anonymity.
 //
+// A check is a table of steps (steps.go). The verdict is that of the first step
+// that fails; an explanation runs the same steps to the end and tells what each
+// found.
+//
 // What a token says is the business of token, which keys may sign is that of
 // keyring, and what exists now is that of live. The server room gives all three.
 package authn
@@ -67,38 +71,32 @@ func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string)
 	if !ours || err != nil {
 		return nil, false, err
 	}
-	audiences, err := s.matchAudiences(ctx, claims)
-	if err != nil {
-		return nil, false, err
-	}
-	now := s.Now()
-	if err := claims.ValidateTime(now, token.Leeway); err != nil {
-		return nil, false, err
-	}
-	if err := s.validateObjects(ctx, claims, now); err != nil {
-		return nil, false, err
-	}
-	if seconds, stale := claims.Stale(now); stale {
-		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d", claims.Subject, seconds))
-	}
-	return &authenticator.Response{User: claims.User(), Audiences: audiences}, true, nil
-}
-
-// matchAudiences returns the audiences of the token among those that the
-// request wants. A token without any is of an old kind: audit learns of it.
-func (s *ServiceAccounts) matchAudiences(ctx context.Context, claims *token.Claims) (authenticator.Audiences, error) {
+	c := s.check(ctx, claims)
 	if len(claims.Audience) == 0 {
 		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token", claims.Subject)
 	}
+	if err := c.verdict(ctx); err != nil {
+		return nil, false, err
+	}
+	if seconds, stale := claims.Stale(c.now); stale {
+		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d", claims.Subject, seconds))
+	}
+	return &authenticator.Response{User: claims.User(), Audiences: c.matched}, true, nil
+}
+
+// check begins the check of a token whose signature has been verified. The
+// wanted audiences are those that ctx names, or else the API's.
+func (s *ServiceAccounts) check(ctx context.Context, claims *token.Claims) check {
 	wanted, ok := authenticator.AudiencesFrom(ctx)
 	if !ok {
 		wanted = s.APIAudiences
 	}
-	return token.MatchAudiences(claims.Audience, wanted, s.APIAudiences)
+	matched, _ := token.MatchAudiences(claims.Audience, wanted, s.APIAudiences) // the step "audience" has the error
+	return check{ServiceAccounts: s, claims: claims, now: s.Now(), wanted: wanted, matched: matched}
 }
 
-// verify checks issuer and signature. Nobody may change the claims: they are
-// kept for the token's next use.
+// verify checks the signature. Nobody may change the claims: they are kept for
+// the token's next use.
 func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours bool, err error) {
 	ring := s.Keys.Current()
 	digest := digestOf(compact)
@@ -119,11 +117,6 @@ func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours boo
 	claims, err = unverified.Verify(ring.Candidates(unverified.KeyID))
 	if err != nil {
 		return nil, true, err
-	}
-	// The issuer was read before the signature was checked. It cannot be another
-	// now, unless two decoders ever come to read one token differently.
-	if !slices.Contains(s.Issuers, claims.Issuer) {
-		return nil, true, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
 	}
 	if len(compact) <= maxKeptToken {
 		s.verified.add(digest, ring, claims)

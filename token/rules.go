@@ -27,12 +27,36 @@ var (
 // ValidateTime tells whether the token is alive, give or take the leeway.
 // Kubernetes: pkg/serviceaccount/claims.go (Validate).
 func (c *Claims) ValidateTime(now time.Time, leeway time.Duration) error {
+	if err := c.ValidateNotBefore(now, leeway); err != nil {
+		return err
+	}
+	if err := c.ValidateExpiry(now, leeway); err != nil {
+		return err
+	}
+	return c.ValidateIssuedAt(now, leeway)
+}
+
+// ValidateNotBefore tells whether the token's life has begun: nil, or
+// ErrNotValidYet.
+func (c *Claims) ValidateNotBefore(now time.Time, leeway time.Duration) error {
 	if now.Add(leeway).Before(time.Unix(c.NotBefore, 0)) {
 		return ErrNotValidYet
 	}
+	return nil
+}
+
+// ValidateExpiry tells whether the token's life has not ended: nil, or
+// ErrExpired.
+func (c *Claims) ValidateExpiry(now time.Time, leeway time.Duration) error {
 	if now.After(c.ValidUntil(leeway)) {
 		return ErrExpired
 	}
+	return nil
+}
+
+// ValidateIssuedAt tells whether the token has been made already: nil, or
+// ErrIssuedInTheFuture.
+func (c *Claims) ValidateIssuedAt(now time.Time, leeway time.Duration) error {
 	if now.Add(leeway).Before(time.Unix(c.IssuedAt, 0)) {
 		return ErrIssuedInTheFuture
 	}
