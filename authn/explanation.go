@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+
 	"github.com/muster-identity/muster/token"
 )
 
@@ -74,53 +76,100 @@ func (e Explanation) String() string {
 }
 
 // Explain runs all steps of the check of a token, whatever each of them finds.
-// It is not ok if the token is none of ours. The verdict of AuthenticateToken
-// comes of the same steps, and costs nothing of this.
+// The wanted audiences are those that ctx names, or else the API's. It is not ok
+// if the token is none of ours. The verdict of AuthenticateToken comes of the
+// same steps, and costs nothing of this.
 func (s *ServiceAccounts) Explain(ctx context.Context, compact string) (Explanation, bool) {
-	claims, ours, err := s.verify(compact)
+	known, ours, err := s.verify(compact)
 	if !ours {
 		return Explanation{}, false
 	}
-	_, keyID, _ := token.Peek(compact)
-	signature := stepOf("signature", "one of "+strconv.Itoa(len(s.Keys.Current().Keys()))+" keys", "key "+quote(keyID), err)
 	if err != nil {
-		return Explanation{Steps: append([]Step{signature}, unchecked()...)}, true
+		return s.explainUnsigned(compact, err), true
 	}
-	c := s.check(ctx, claims)
-	return Explanation{CredentialID: claims.CredentialID(), Steps: append([]Step{signature}, c.explain(ctx)...)}, true
+	wanted, ok := authenticator.AudiencesFrom(ctx)
+	if !ok {
+		wanted = s.APIAudiences
+	}
+	return s.check(known, wanted).explanation(ctx), true
 }
 
-// unchecked are the steps that every token goes through, not taken.
-func unchecked() []Step {
-	return []Step{
-		{Check: "issuer", Result: NotChecked},
-		{Check: "expiry", Result: NotChecked},
-		{Check: "service account", Result: NotChecked},
-		{Check: "not before", Result: NotChecked},
-		{Check: "audience", Result: NotChecked},
+// explainUnsigned explains a token whose signature is refused with err. It
+// believes nothing of what the token says.
+func (s *ServiceAccounts) explainUnsigned(compact string, err error) Explanation {
+	_, keyID, _ := token.Peek(compact)
+	got := "none for the key id " + quote(keyID)
+	if keyID == "" {
+		got = "no key id, and none that fits"
 	}
+	result := []Step{stepOf("signature", s.wantedKeys(), got, err)}
+	for _, name := range []string{"issuer", "expiry", "service account", "not before", "audience"} {
+		result = append(result, Step{Check: name, Result: NotChecked})
+	}
+	return Explanation{Steps: result}
+}
+
+func (s *ServiceAccounts) wantedKeys() string {
+	var ids []string
+	for _, key := range s.Keys.Current().Keys() {
+		ids = append(ids, key.ID)
+	}
+	return "that of one of the keys " + quoted(ids)
+}
+
+func (c check) explanation(ctx context.Context) Explanation {
+	signature := stepOf("signature", c.wantedKeys(), "one of them", nil)
+	return Explanation{CredentialID: c.seen.credential, Steps: append([]Step{signature}, c.explain(ctx)...)}
 }
 
 func stepOf(name, wanted, got string, err error) Step {
 	if err == nil {
 		return Step{Check: name, Wanted: wanted, Got: got, Result: Passed}
 	}
-	var known *refusal
-	if errors.As(err, &known) {
-		got = known.got
-	}
-	return Step{Check: name, Wanted: wanted, Got: got, Result: Failed, Error: err.Error()}
+	return Step{Check: name, Wanted: wanted, Got: foundBy(err, got), Result: Failed, Error: err.Error()}
 }
 
-// refusal is an error in Kubernetes' words that knows more than it says.
-type refusal struct {
+// Refusal is why a token that we signed is not good. Its text is Kubernetes',
+// and fit for everyone; the rest is for those who may know.
+type Refusal struct {
+	err   error
+	step  *step
+	check check
+}
+
+// Error is what Kubernetes says.
+func (r *Refusal) Error() string { return r.err.Error() }
+
+// Unwrap is the error of the step that failed.
+func (r *Refusal) Unwrap() error { return r.err }
+
+// CredentialID names the token as audit logs do, or is empty.
+func (r *Refusal) CredentialID() string { return r.check.seen.credential }
+
+// Detail tells what was wanted and what was found.
+func (r *Refusal) Detail() string {
+	wanted, got := r.step.show(r.check)
+	return r.step.name + ": wanted " + wanted + ", got " + foundBy(r.err, got)
+}
+
+// found is an error in Kubernetes' words that knows more than it says.
+type found struct {
 	error
 	// got is what was found instead of what was wanted.
 	got string
 }
 
 // Unwrap is what Kubernetes says.
-func (r *refusal) Unwrap() error { return r.error }
+func (f *found) Unwrap() error { return f.error }
+
+// foundBy is what a step found that failed with err.
+func foundBy(err error, otherwise string) string {
+	var known *found
+	if errors.As(err, &known) {
+		return known.got
+	}
+	return otherwise
+}
 
 // quote makes text that comes from a token safe to print.
 func quote(s string) string { return strconv.Quote(s) }

@@ -30,10 +30,10 @@ func checkAccount(ctx context.Context, c check) error {
 		return missing("account", err, err)
 	}
 	if string(account.UID) != k.ServiceAccount.UID {
-		return &refusal{fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, k.ServiceAccount.UID), "another one: UID " + string(account.UID)}
+		return &found{fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, k.ServiceAccount.UID), "another one: UID " + string(account.UID)}
 	}
 	if account.Deleted(c.now, c.DeletionGrace) {
-		return &refusal{fmt.Errorf("service account %s/%s has been deleted", k.Namespace, k.ServiceAccount.Name), "one deleted at " + moment(account.DeletedAt)}
+		return &found{fmt.Errorf("service account %s/%s has been deleted", k.Namespace, k.ServiceAccount.Name), "one deleted at " + moment(account.DeletedAt)}
 	}
 	return nil
 }
@@ -79,10 +79,10 @@ func (c check) checkObject(ctx context.Context, kind string, ref token.Ref, get 
 		return missing(kind, err, errInvalidated)
 	}
 	if string(object.UID) != ref.UID {
-		return &refusal{fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, object.UID, kind, ref.UID), "another one: UID " + string(object.UID)}
+		return &found{fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, object.UID, kind, ref.UID), "another one: UID " + string(object.UID)}
 	}
 	if object.Deleted(c.now, c.DeletionGrace) {
-		return &refusal{errInvalidated, "one deleted at " + moment(object.DeletedAt)}
+		return &found{errInvalidated, "one deleted at " + moment(object.DeletedAt)}
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c check) checkObject(ctx context.Context, kind string, ref token.Ref, get 
 // err is another error.
 func missing(kind string, err, verdict error) error {
 	if apierrors.IsNotFound(err) {
-		return &refusal{verdict, "no such " + kind}
+		return &found{verdict, "no such " + kind}
 	}
 	return err
 }

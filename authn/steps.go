@@ -18,6 +18,7 @@ import (
 // small, goes by value, and no step changes it.
 type check struct {
 	*ServiceAccounts
+	seen *seen
 	// claims are those of a verified signature.
 	claims *token.Claims
 	now    time.Time
@@ -36,7 +37,7 @@ type step struct {
 	place int
 	// applies tells whether the token has what the step checks; nil: always.
 	applies func(c check) bool
-	// run returns an error in Kubernetes' words, or nil. A *refusal tells what
+	// run returns an error in Kubernetes' words, or nil. A *found tells what
 	// was found instead.
 	run func(ctx context.Context, c check) error
 	// show tells what is wanted, and what a token that passes has. It is asked
@@ -68,15 +69,24 @@ var steps = []step{
 	{"webhook", placeObjects, boundToWebhook, checkWebhook, showWebhook},
 }
 
-// verdict is the error of the first step that fails, or nil.
-func (c check) verdict(ctx context.Context) error {
-	for i := range steps {
-		s := &steps[i]
+// steps are those that this kind of token goes through.
+func (c check) steps() []step {
+	if c.seen.legacy {
+		return legacySteps
+	}
+	return steps
+}
+
+// verdict is the refusal of the first step that fails, or nil.
+func (c check) verdict(ctx context.Context) *Refusal {
+	table := c.steps()
+	for i := range table {
+		s := &table[i]
 		if s.applies != nil && !s.applies(c) {
 			continue
 		}
 		if err := s.run(ctx, c); err != nil {
-			return err
+			return &Refusal{err: err, step: s, check: c}
 		}
 	}
 	return nil
@@ -84,17 +94,17 @@ func (c check) verdict(ctx context.Context) error {
 
 // explain runs all steps and tells what they found, in the order of the page.
 func (c check) explain(ctx context.Context) []Step {
-	found := make([]Step, 0, len(steps))
-	for _, place := range []int{placeSignature, placeExpiry, placeObjects, placeNotBefore, placeAudience} {
-		for _, s := range steps {
+	results := make([]Step, 0, len(steps))
+	for place := placeSignature; place <= placeAudience; place++ {
+		for _, s := range c.steps() {
 			if s.place != place || s.applies != nil && !s.applies(c) {
 				continue
 			}
 			wanted, got := s.show(c)
-			found = append(found, stepOf(s.name, wanted, got, s.run(ctx, c)))
+			results = append(results, stepOf(s.name, wanted, got, s.run(ctx, c)))
 		}
 	}
-	return found
+	return results
 }
 
 // checkIssuer looks again at what was read before the signature was checked. It
