@@ -76,9 +76,9 @@ type ServiceAccountOptions struct {
 	// ExtendExpiration gives pods' default tokens a year
 	// (--service-account-extend-token-expiration).
 	ExtendExpiration bool
-	// SkipLookup accepts tokens of Secrets for their signature alone
-	// (--service-account-lookup=false).
-	SkipLookup bool
+	// Lookup accepts tokens of Secrets only as long as their Secrets hold them
+	// (--service-account-lookup).
+	Lookup bool
 	// DeletionGrace is for how long after its deletionTimestamp an object that
 	// still exists keeps its tokens alive (--token-deletion-grace).
 	DeletionGrace time.Duration
@@ -109,6 +109,7 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
+		ServiceAccounts:       ServiceAccountOptions{Lookup: true},
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
