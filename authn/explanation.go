@@ -75,9 +75,6 @@ func (e Explanation) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// Credential is CredentialID.
-func (e Explanation) Credential() string { return e.CredentialID }
-
 // Explain runs all steps of the check of a token, whatever each of them finds.
 // The wanted audiences are those that ctx names, or else the API's. It is not ok
 // if the token is none of ours. The verdict of AuthenticateToken comes of the

@@ -6,7 +6,6 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -14,33 +13,24 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/muster-identity/muster/authn"
 )
 
 const (
 	// ExplainAnnotation on a TokenReview, with the value "true", asks for the
-	// explanation of a good token too. Whoever may have it gets it as JSON in
-	// StepsAnnotation.
+	// explanation of a good token too. Whoever may have it gets it as JSON (an
+	// authn.Explanation) in StepsAnnotation.
 	ExplainAnnotation = "authentication.muster.id/explain"
-	// StepsAnnotation has the explanation, in a TokenReview as JSON, in an audit
-	// event as a line.
-	StepsAnnotation = "authentication.muster.id/steps"
-	// CredentialAnnotation of an audit event names the token that was reviewed.
-	CredentialAnnotation = "authentication.muster.id/credential-id"
+	// StepsAnnotation on the answer has the explanation.
+	StepsAnnotation = authn.StepsAnnotation
 )
 
 // TokenExplainer tells step by step what the check of a token finds.
 type TokenExplainer interface {
 	// Explain explains the check of a token for the audiences of ctx, whether or
 	// not the token is good. It is not ok if no check applies. Calls may overlap.
-	Explain(ctx context.Context, token string) (explanation TokenExplanation, ok bool)
-}
-
-// TokenExplanation is a line for people, and as JSON a document for programs.
-// It has nothing of the token's text.
-type TokenExplanation interface {
-	fmt.Stringer
-	// Credential names the token as audit logs do, or is empty.
-	Credential() string
+	Explain(ctx context.Context, token string) (explanation authn.Explanation, ok bool)
 }
 
 // explanations adds to TokenReviews, and to their audit events, why a token was
@@ -71,23 +61,17 @@ func (e explanations) add(ctx context.Context, review *authenticationv1.TokenRev
 		return
 	}
 	if audited {
-		audit.AddAuditAnnotation(ctx, StepsAnnotation, explanation.String())
-		if id := explanation.Credential(); id != "" {
-			audit.AddAuditAnnotation(ctx, CredentialAnnotation, id)
-		}
+		explanation.Audit(ctx)
 	}
-	if !tell {
-		return
-	}
-	if review.Status.Error != "" {
+	if tell && review.Status.Error != "" {
 		review.Status.Error += "; " + explanation.String()
 	}
-	if asked {
+	if tell && asked {
 		annotate(ctx, review, explanation)
 	}
 }
 
-func annotate(ctx context.Context, review *authenticationv1.TokenReview, explanation TokenExplanation) {
+func annotate(ctx context.Context, review *authenticationv1.TokenReview, explanation authn.Explanation) {
 	document, err := json.Marshal(explanation)
 	if err != nil {
 		utilruntime.HandleErrorWithContext(ctx, err, "Explaining a token")

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
-	"github.com/muster-identity/muster/authn"
 	"github.com/muster-identity/muster/controller"
 	"github.com/muster-identity/muster/issuer"
 	"github.com/muster-identity/muster/live"
@@ -41,17 +40,9 @@ func (h *house) services() (registry.Services, error) {
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		RuleResolver:       h.rbac,
 		TokenAuthenticator: h.tokens,
-		TokenExplainer:     tokenExplainer{h.tokens},
+		TokenExplainer:     h.tokens,
 		TokenIssuer:        tokenIssuer{h.issuer},
 	}, nil
-}
-
-// tokenExplainer hides what an explanation consists of.
-type tokenExplainer struct{ tokens *authn.ServiceAccounts }
-
-// Explain runs all steps of the check of a token.
-func (t tokenExplainer) Explain(ctx context.Context, token string) (registry.TokenExplanation, bool) {
-	return t.tokens.Explain(ctx, token)
 }
 
 // tokenIssuer spells out the issuer's request.
