@@ -77,7 +77,7 @@ func shareBundle(bundle string) func(any) (any, error) {
 // staticMapper knows the resources of the kinds that controllers deal with.
 func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{"ConfigMap", "Pod", "Service", "ServiceAccount"} {
+	for _, kind := range []string{"ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"} {
 		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)

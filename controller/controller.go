@@ -4,7 +4,8 @@
 // Package controller keeps promises about the store: that every namespace has
 // its default account and its CA bundle, that a namespace that ends is emptied,
 // that aggregated roles hold what they select, that pods and leases whose holder
-// is gone are gone too. One file per promise.
+// is gone are gone too, that a Secret tells when its token was last used. One file
+// per promise.
 //
 // Each controller compares what is with what should be and makes one step, again
 // at every event and after every failure; none remembers what it did before. They
@@ -40,7 +41,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Config is what the controllers need to know. All fields are required.
+// Config is what the controllers need to know. Fields are required unless they
+// say otherwise.
 type Config struct {
 	// Client reaches the API server, as a member of system:masters. Its limits on
 	// the rate of requests are not heeded: flow control is the server's.
@@ -56,6 +58,8 @@ type Config struct {
 	ServiceIP netip.Addr
 	// SecurePort is the port that the service leads to.
 	SecurePort int
+	// LegacyTokenUses are written down; nil if nobody notes any.
+	LegacyTokenUses *LegacyTokenUses
 }
 
 // stopTimeout is how long Run waits for work that is under way. Requests end
@@ -101,8 +105,15 @@ func New(cfg Config) (*Manager, error) {
 		newNamespaceDeletion(direct, contents, cfg.Namespaced),
 		newLapsedPods(m.GetClient(), direct),
 		newOrphanedLeases(m.GetClient(), direct),
+		newLegacyTokenTracking(direct, rest),
 	} {
 		if err := c.register(m); err != nil {
+			return nil, fmt.Errorf("making the controllers: %w", err)
+		}
+	}
+	if uses := cfg.LegacyTokenUses; uses != nil {
+		uses.client = direct
+		if err := m.Add(uses); err != nil {
 			return nil, fmt.Errorf("making the controllers: %w", err)
 		}
 	}

@@ -45,6 +45,8 @@ func (s *emptyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnprocessableEntity, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
 	case query.Get("watch") != "":
 		s.watch(w, r, resource+" "+query.Get("fieldSelector")+query.Get("labelSelector"))
+	case path.Base(path.Dir(r.URL.Path)) == "configmaps":
+		answer(w, http.StatusNotFound, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	default:
 		answer(w, http.StatusOK, emptyList(r, resource))
 	}
@@ -78,6 +80,7 @@ func emptyList(r *http.Request, resource string) string {
 	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "services": "Service"}
 	version := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
 	version = strings.TrimSuffix(strings.TrimSuffix(version, "/"+resource), "/namespaces/default")
+	version = strings.TrimSuffix(version, "/namespaces/kube-system")
 	return fmt.Sprintf(list, kinds[resource]+"List", version)
 }
 
@@ -120,6 +123,7 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 
 	wantWatched := []string{
 		"clusterroles",
+		"configmaps metadata.name=kube-apiserver-legacy-service-account-token-tracking",
 		"configmaps metadata.name=kube-root-ca.crt",
 		"leases identity.muster.id/run=true",
 		"namespaces",
@@ -129,7 +133,7 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	}
 	wantCreated := []string{
 		"/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces",
-		"/api/v1/namespaces/default/services",
+		"/api/v1/namespaces/default/services", "/api/v1/namespaces/kube-system/configmaps",
 	}
 	eventually(t, "everything is watched and made", func() bool {
 		created, watched, _ := api.saw()

@@ -36,6 +36,9 @@ type Services struct {
 	RuleResolver authorizer.RuleResolver
 	// TokenAuthenticator checks the tokens of TokenReviews.
 	TokenAuthenticator authenticator.Token
+	// TokenExplainer explains what becomes of the tokens of TokenReviews; nil
+	// for nobody.
+	TokenExplainer TokenExplainer
 	// TokenIssuer answers TokenRequests.
 	TokenIssuer TokenIssuer
 }

@@ -28,7 +28,9 @@ func tokenReviews() Resource {
 			if services.TokenAuthenticator == nil {
 				return nil, errors.New("no token authenticator")
 			}
-			return newTokenReviewer(services.TokenAuthenticator, services.APIAudiences), nil
+			reviewer := newTokenReviewer(services.TokenAuthenticator, services.APIAudiences)
+			reviewer.explanations = explanations{explainer: services.TokenExplainer, authorizer: services.Authorizer}
+			return reviewer, nil
 		},
 	}
 }
@@ -38,6 +40,7 @@ func tokenReviews() Resource {
 type tokenReviewer struct {
 	authenticator authenticator.Request
 	apiAudiences  authenticator.Audiences
+	explanations  explanations
 }
 
 func newTokenReviewer(token authenticator.Token, apiAudiences authenticator.Audiences) *tokenReviewer {
@@ -67,6 +70,7 @@ func (r *tokenReviewer) answer(ctx context.Context, review *authenticationv1.Tok
 	if err != nil {
 		review.Status.Error = refusal(err)
 	}
+	r.explanations.add(ctx, review, audiences)
 	if response == nil {
 		return review, nil
 	}
@@ -86,14 +90,23 @@ func (r *tokenReviewer) answer(ctx context.Context, review *authenticationv1.Tok
 // only the end of the caller's: what an authenticator notes for audit is about
 // the caller's token, and must not be said of the reviewed one.
 func (r *tokenReviewer) authenticate(ctx context.Context, token string, audiences authenticator.Audiences) (*authenticator.Response, bool, error) {
-	own, cancel := context.WithCancel(context.Background())
+	own, cancel := reviewedContext(ctx, audiences)
 	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
+	request := &http.Request{Header: http.Header{"Authorization": []string{"Bearer " + token}}}
+	return r.authenticator.AuthenticateRequest(request.WithContext(own))
+}
+
+// reviewedContext is that of the check of a reviewed token.
+func reviewedContext(ctx context.Context, audiences authenticator.Audiences) (context.Context, func()) {
+	own, cancel := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, cancel)
 	if len(audiences) > 0 {
 		own = authenticator.WithAudiences(own, audiences)
 	}
-	request := &http.Request{Header: http.Header{"Authorization": []string{"Bearer " + token}}}
-	return r.authenticator.AuthenticateRequest(request.WithContext(own))
+	return own, func() {
+		stop()
+		cancel()
+	}
 }
 
 // refusal is the text for a token that nobody vouches for. Kubernetes asks two

@@ -111,6 +111,9 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	if err := api.AddPreShutdownHook("controllers", h.controllers.stop); err != nil {
 		return nil, fmt.Errorf("adding a hook for the end: %w", err)
 	}
+	if err := h.installMetrics(api); err != nil {
+		return nil, err
+	}
 	h.installOpenID(api)
 	installOpenAPI(api, config)
 	installCustomResources(api)

@@ -120,5 +120,7 @@ func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: this server's.")
 	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")
 	fs.BoolVar(&o.ExtendExpiration, "service-account-extend-token-expiration", o.ExtendExpiration, "Give pods' default tokens one year for clients that do not reload them, and warn of late use.")
+	fs.BoolVar(&o.Lookup, "service-account-lookup", o.Lookup, "Accept the token of a Secret only as long as the Secret holds it.")
+	fs.DurationVar(&o.DeletionGrace, "token-deletion-grace", o.DeletionGrace, "How long after its deletionTimestamp an account, pod, secret or node that still exists keeps its tokens alive. Kubernetes: 60s.")
 	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences that this API answers to. Default: the issuers.")
 }

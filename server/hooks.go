@@ -51,6 +51,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 	controllers, err := controller.New(controller.Config{
 		Client: s.loopback, RootCA: rootCA, Namespaced: namespaced(resources),
 		ServiceIP: service, SecurePort: s.addresses.port,
+		LegacyTokenUses: h.legacyUses,
 	})
 	if err != nil {
 		return nil, err

@@ -4,21 +4,25 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
 	"github.com/google/uuid"
 	"k8s.io/apiserver/pkg/admission"
+	auditinternal "k8s.io/apiserver/pkg/apis/audit"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
 	"github.com/muster-identity/muster/admission/serviceaccount"
 	"github.com/muster-identity/muster/authn"
 	"github.com/muster-identity/muster/authz"
+	"github.com/muster-identity/muster/controller"
 	"github.com/muster-identity/muster/issuer"
 	"github.com/muster-identity/muster/keyring"
 	"github.com/muster-identity/muster/live"
@@ -37,6 +41,7 @@ type house struct {
 	keys       *keyring.Keyring
 	tokens     *authn.ServiceAccounts
 	issuer     *issuer.Issuer
+	legacyUses *controller.LegacyTokenUses
 
 	controllers *worker
 	// background are the goroutines that end with the server.
@@ -44,7 +49,7 @@ type house struct {
 }
 
 func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}, controllers: newWorker(s)}
+	h := &house{server: s, stores: stores{}, controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses()}
 	keys, err := s.keys(dir)
 	if err != nil {
 		return nil, err
@@ -63,6 +68,8 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	h.tokens = authn.NewServiceAccounts(authn.ServiceAccounts{
 		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
+		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
+		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
 	})
 	h.issuer = &issuer.Issuer{
 		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
@@ -99,11 +106,24 @@ func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) 
 func (h *house) decide(config *genericapiserver.Config) error {
 	options := h.server.Options
 	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
-	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, h.tokens, options.AnonymousAuth)
+	tokens := h.tokens.ForRequests(auditing(config))
+	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, tokens, options.AnonymousAuth)
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()
 	return nil
+}
+
+// auditing tells whether the event of a request that is not authenticated is
+// written down.
+func auditing(config *genericapiserver.Config) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		if config.AuditBackend == nil || config.AuditPolicyRuleEvaluator == nil {
+			return false
+		}
+		attributes, err := filters.GetAuthorizerAttributes(ctx)
+		return err == nil && config.AuditPolicyRuleEvaluator.EvaluatePolicyRule(attributes).Level != auditinternal.LevelNone
+	}
 }
 
 // admission are the plugins in Kubernetes' order.

@@ -80,6 +80,12 @@ type ServiceAccountOptions struct {
 	// ExtendExpiration gives pods' default tokens a year
 	// (--service-account-extend-token-expiration).
 	ExtendExpiration bool
+	// Lookup accepts tokens of Secrets only as long as their Secrets hold them
+	// (--service-account-lookup).
+	Lookup bool
+	// DeletionGrace is for how long after its deletionTimestamp an object that
+	// still exists keeps its tokens alive (--token-deletion-grace).
+	DeletionGrace time.Duration
 	// APIAudiences are the audiences that this API answers to
 	// (--api-audiences). Empty means the issuers.
 	APIAudiences []string
@@ -107,6 +113,7 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
+		ServiceAccounts:       ServiceAccountOptions{Lookup: true},
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
@@ -284,6 +291,9 @@ func (o *ServiceAccountOptions) validate() []error {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
 	}
 	errs = append(errs, o.validateEndpoint()...)
+	if o.DeletionGrace < 0 {
+		errs = append(errs, fmt.Errorf("--token-deletion-grace %s must not be negative", o.DeletionGrace))
+	}
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))
 	}

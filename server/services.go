@@ -40,6 +40,7 @@ func (h *house) services() (registry.Services, error) {
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		RuleResolver:       h.rbac,
 		TokenAuthenticator: h.tokens,
+		TokenExplainer:     h.tokens,
 		TokenIssuer:        tokenIssuer{h.issuer},
 	}, nil
 }

@@ -36,7 +36,7 @@ func TestTheDemoTellsTheWholeStory(t *testing.T) {
 		"\ntrue system:serviceaccount:dev:reporter\n",
 		"$ kill $!; wait $!\n",
 		"$ kubectl create -f review.yaml",
-		"\n [invalid bearer token, service account token has been invalidated]\n",
+		"\n [invalid bearer token, service account token has been invalidated]; ✓ signature; ✓ issuer; ✓ expiry; ✓ service account; ✗ pod: wanted ",
 	} {
 		_, after, found := strings.Cut(told, line)
 		if !found {

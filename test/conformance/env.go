@@ -33,6 +33,8 @@ type env struct {
 	client kubernetes.Interface
 	// ns is the test's own namespace; it has its default account.
 	ns string
+	// asReviewer is set by reviewer.
+	asReviewer *rest.Config
 }
 
 func newEnv(t *testing.T, target Target) *env {

@@ -11,8 +11,10 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 // account makes a service account.
@@ -102,10 +104,40 @@ func (e *env) token(account string) string {
 	return e.issue(account, authenticationv1.TokenRequestSpec{}).Status.Token
 }
 
+// reviewer is somebody who may review tokens, and nothing else.
+func (e *env) reviewer() *rest.Config {
+	e.Helper()
+	if e.asReviewer != nil {
+		return e.asReviewer
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: e.ns},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:auth-delegator"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: e.ns + "-reviewer"}},
+	}
+	bindings := e.client.RbacV1().ClusterRoleBindings()
+	_, err := bindings.Create(e.Context(), binding, metav1.CreateOptions{})
+	e.check(err)
+	e.Cleanup(func() {
+		if err := bindings.Delete(context.Background(), binding.Name, metav1.DeleteOptions{}); err != nil {
+			e.Errorf("deleting the binding of the reviewer: %v", err)
+		}
+	})
+	e.asReviewer = rest.CopyConfig(e.target.Admin)
+	e.asReviewer.Impersonate.UserName = binding.Subjects[0].Name
+	e.eventually(func() error {
+		_, err := e.clientOf(e.asReviewer).AuthenticationV1().TokenReviews().Create(e.Context(), &authenticationv1.TokenReview{
+			Spec: authenticationv1.TokenReviewSpec{Token: "none"},
+		}, metav1.CreateOptions{})
+		return err
+	})
+	return e.asReviewer
+}
+
 // review asks what the server thinks of a token.
 func (e *env) review(token string, audiences ...string) authenticationv1.TokenReviewStatus {
 	e.Helper()
-	answered, err := e.client.AuthenticationV1().TokenReviews().Create(e.Context(), &authenticationv1.TokenReview{
+	answered, err := e.clientOf(e.reviewer()).AuthenticationV1().TokenReviews().Create(e.Context(), &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
 	}, metav1.CreateOptions{})
 	e.check(err)

@@ -80,7 +80,7 @@ func reviewOfBadTokens(e *env) {
 		{"not signed", unsigned},
 		{"for another audience", elsewhere},
 	} {
-		answered := e.do(request{method: http.MethodPost, path: reviewsPath, body: map[string]any{
+		answered := e.do(request{as: e.reviewer(), method: http.MethodPost, path: reviewsPath, body: map[string]any{
 			"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": map[string]string{"token": bad.token},
 		}}).want(e, http.StatusCreated)
 		var review struct {
