@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
@@ -23,6 +24,7 @@ import (
 	"github.com/muster-identity/muster/keyring"
 	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/rbac"
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // house is who decides, and what they read: the live view, the keys, RBAC, the
@@ -38,13 +40,17 @@ type house struct {
 	tokens     *authn.ServiceAccounts
 	issuer     *issuer.Issuer
 
+	// answerers and documents are what the hot lane answers with.
+	answerers map[string]rest.Storage
+	documents map[string]hotlane.Document
+
 	controllers *worker
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
 
 func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}, controllers: newWorker(s)}
+	h := &house{server: s, stores: stores{}, documents: map[string]hotlane.Document{}, controllers: newWorker(s)}
 	keys, err := loadKeys(&s.Options.ServiceAccounts, dir)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/muster-identity/muster/keyring"
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // installOpenID serves the two documents by which others verify tokens offline.
@@ -34,6 +35,16 @@ func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 		keyring.KeySetPath:        {keyring.KeySetType, func(m *keyring.Metadata) []byte { return m.KeySet }},
 	}
 	for path, document := range documents {
+		h.documents[path] = hotlane.Document{
+			ContentType: document.contentType, CacheControl: keyring.CacheControl,
+			Body: func() ([]byte, error) {
+				metadata, err := publisher.Metadata()
+				if err != nil {
+					return nil, err
+				}
+				return document.of(metadata), nil
+			},
+		}
 		api.Handler.NonGoRestfulMux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			metadata, err := publisher.Metadata()
 			if err != nil {

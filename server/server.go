@@ -18,6 +18,8 @@ import (
 
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/rest"
+
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // Server is one Muster server. DataDir is required; every other field may be
@@ -49,6 +51,8 @@ type running struct {
 	credentials *credentials
 	loopback    *rest.Config
 	url         string
+	// lane is the hot lane, or nil without one.
+	lane *hotlane.Lane
 
 	cancel context.CancelCauseFunc
 	// served is closed when the server no longer serves; err says why.
