@@ -5,6 +5,10 @@
 // tokens, with the one function through which bearer tokens and TokenReviews
 // both go, and puts it in a chain with client certificates and anonymity.
 //
+// A check is a table of steps (steps.go, legacy.go). The verdict is that of the
+// first step that fails; an explanation runs the same steps to the end and tells
+// what each found.
+//
 // What a token says is the business of token, which keys may sign is that of
 // keyring, and what exists now is that of live. The server room gives all three.
 package authn
@@ -12,12 +16,11 @@ package authn
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/muster-identity/muster/keyring"
 	"github.com/muster-identity/muster/live"
@@ -48,65 +51,105 @@ type ServiceAccounts struct {
 	// still exists counts as alive. It is zero where a deletion shall count at
 	// once; Kubernetes grants the leeway of a clock, 60 s.
 	DeletionGrace time.Duration
-	Now           func() time.Time
+	// SkipLegacyLookup accepts the token of a Secret for its signature alone,
+	// though the Secret be gone (--service-account-lookup=false).
+	SkipLegacyLookup bool
+	// LegacyUse is told of the use of a token of a Secret that has not been
+	// marked as used today. It must not wait. nil for nobody.
+	LegacyUse func(LegacyUse)
+	// Metrics count; nil counts nothing.
+	Metrics *Metrics
+	Now     func() time.Time
 
 	verified *signatures
 }
 
 // NewServiceAccounts returns s, ready to use.
 func NewServiceAccounts(s ServiceAccounts) *ServiceAccounts {
-	s.verified = newSignatures()
+	s.verified = newSignatures(maxBytes)
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics()
+	}
 	return &s
 }
 
 // AuthenticateToken tells who holds a token. It is not ok without an error if
 // the token is none of ours: another authenticator may know it. The steps and
-// their texts are those of Kubernetes: pkg/serviceaccount/jwt.go.
+// their texts are those of Kubernetes: pkg/serviceaccount/jwt.go. An error that
+// is a *Refusal is about a token that we did sign.
 func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string) (*authenticator.Response, bool, error) {
-	claims, ours, err := s.verify(compact)
+	known, ours, err := s.verify(compact)
 	if !ours || err != nil {
 		return nil, false, err
-	}
-	audiences, err := s.matchAudiences(ctx, claims)
-	if err != nil {
-		return nil, false, err
-	}
-	now := s.Now()
-	if err := claims.ValidateTime(now, token.Leeway); err != nil {
-		return nil, false, err
-	}
-	if err := s.validateObjects(ctx, claims, now); err != nil {
-		return nil, false, err
-	}
-	if seconds, stale := claims.Stale(now); stale {
-		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d", claims.Subject, seconds))
-	}
-	return &authenticator.Response{User: claims.User(), Audiences: audiences}, true, nil
-}
-
-// matchAudiences returns the audiences of the token among those that the
-// request wants. A token without any is of an old kind: audit learns of it.
-func (s *ServiceAccounts) matchAudiences(ctx context.Context, claims *token.Claims) (authenticator.Audiences, error) {
-	if len(claims.Audience) == 0 {
-		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token", claims.Subject)
 	}
 	wanted, ok := authenticator.AudiencesFrom(ctx)
 	if !ok {
 		wanted = s.APIAudiences
 	}
-	return token.MatchAudiences(claims.Audience, wanted, s.APIAudiences)
+	audiences, err := s.judge(ctx, known, wanted)
+	if err != nil {
+		return nil, false, err
+	}
+	return &authenticator.Response{User: newHolder(known), Audiences: slices.Clone(audiences)}, true, nil
 }
 
-// verify checks issuer and signature. Nobody may change the claims: they are
-// kept for the token's next use.
-func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours bool, err error) {
+// Holder is who holds a good token.
+type Holder struct {
+	// User says the same as that of AuthenticateToken, but shares memory with
+	// the next answer: nobody may change what it returns.
+	User user.Info
+	// Claims are what the token says. Nobody may change them.
+	Claims *token.Claims
+	// CredentialID is how audit logs name the token, or empty.
+	CredentialID string
+	// Audiences are the wanted ones that the token is meant for. They may be
+	// the very list that was wanted.
+	Audiences authenticator.Audiences
+}
+
+// CheckSeen is AuthenticateToken for a token whose signature has been verified
+// before: it costs lookups and, for a good token that is wanted for one
+// audience, no allocation. It is not seen if the signature is not known;
+// AuthenticateToken has to be asked then. wanted must not be empty.
+func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted authenticator.Audiences) (holder Holder, seen bool, err error) {
+	known, ok := s.verified.get(digestOf(compact), s.Keys.Current())
+	if !ok {
+		return Holder{}, false, nil
+	}
+	audiences, err := s.judge(ctx, known, wanted)
+	if err != nil {
+		return Holder{}, true, err
+	}
+	return Holder{User: known, Claims: &known.claims, CredentialID: known.credential, Audiences: audiences}, true, nil
+}
+
+// judge runs the steps that follow the verification of the signature, notes
+// what is to be noted, and returns the audiences that the token is good for.
+func (s *ServiceAccounts) judge(ctx context.Context, known *seen, wanted authenticator.Audiences) (authenticator.Audiences, error) {
+	c := s.check(known, wanted)
+	refused := c.verdict(ctx)
+	c.note(ctx, refused)
+	if refused != nil {
+		return nil, refused
+	}
+	return c.matched, nil
+}
+
+// check begins the check of a token whose signature has been verified.
+func (s *ServiceAccounts) check(known *seen, wanted authenticator.Audiences) check {
+	matched, _ := token.MatchAudiences(known.claims.Audience, wanted, s.APIAudiences) // the step "audience" has the error
+	return check{ServiceAccounts: s, seen: known, claims: &known.claims, now: s.Now(), wanted: wanted, matched: matched}
+}
+
+// verify checks the signature.
+func (s *ServiceAccounts) verify(compact string) (known *seen, ours bool, err error) {
 	ring := s.Keys.Current()
 	digest := digestOf(compact)
-	if claims, ok := s.verified.get(digest, ring); ok {
-		return claims, true, nil
+	if known, ok := s.verified.get(digest, ring); ok {
+		return known, true, nil
 	}
 	issuer, _, ok := token.Peek(compact)
-	if !ok || !slices.Contains(s.Issuers, issuer) {
+	if !ok || issuer != token.LegacyIssuer && !slices.Contains(s.Issuers, issuer) {
 		return nil, false, nil
 	}
 	unverified, err := token.Parse(compact)
@@ -116,17 +159,33 @@ func (s *ServiceAccounts) verify(compact string) (claims *token.Claims, ours boo
 	if err != nil {
 		return nil, true, err
 	}
-	claims, err = unverified.Verify(ring.Candidates(unverified.KeyID))
+	payload, err := unverified.Payload(ring.Candidates(unverified.KeyID))
 	if err != nil {
 		return nil, true, err
 	}
-	// The issuer was read before the signature was checked. It cannot be another
-	// now, unless two decoders ever come to read one token differently.
-	if !slices.Contains(s.Issuers, claims.Issuer) {
-		return nil, true, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
+	claims, legacy, err := s.decode(issuer, payload)
+	if err != nil {
+		return nil, true, err
 	}
+	known = newSeen(digest, ring, claims, legacy)
 	if len(compact) <= maxKeptToken {
-		s.verified.add(digest, ring, claims)
+		s.verified.add(known)
 	}
-	return claims, true, nil
+	return known, true, nil
+}
+
+// decode reads the payload of a verified token. The issuer of tokens of Secrets
+// may be that of bound ones too, where an operator chose so; the claims of
+// either kind mean nothing to the other.
+func (s *ServiceAccounts) decode(issuer string, payload []byte) (claims *token.Claims, legacy bool, err error) {
+	if issuer != token.LegacyIssuer {
+		claims, err = token.Decode(payload)
+		return claims, false, err
+	}
+	claims, err = token.DecodeLegacy(payload)
+	if err != nil || claims.Kubernetes.Namespace != "" || !slices.Contains(s.Issuers, issuer) {
+		return claims, true, err
+	}
+	claims, err = token.Decode(payload)
+	return claims, false, err
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -22,73 +21,94 @@ var (
 	errWebhook = errors.New(`feature gate "APIServerWebhookAuthenticationToken" is disabled, but token is webhook bound`)
 )
 
-// validateObjects tells whether the account and the objects that the token is
-// bound to exist, by UID, and are not deleted. A token is bound to one object;
-// should one name several, all of them must be alive.
+// checkAccount tells whether the account exists, by UID, and is not deleted.
 // Kubernetes: pkg/serviceaccount/claims.go (Validate).
-func (s *ServiceAccounts) validateObjects(ctx context.Context, claims *token.Claims, now time.Time) error {
-	k := &claims.Kubernetes
-	if err := s.validateAccount(ctx, k, now); err != nil {
-		return err
-	}
-	node := k.Node
-	if k.Pod != nil {
-		node = nil // it tells where the pod runs, and may be gone before the pod is
-	}
-	for _, bound := range []binding{
-		{"secret", k.Secret, secretMeta},
-		{"pod", k.Pod, podMeta},
-		{"node", node, nodeMeta},
-	} {
-		if err := s.validateBinding(ctx, k.Namespace, bound, now); err != nil {
-			return err
-		}
-	}
-	if k.ValidatingWebhookConfiguration != nil || k.MutatingWebhookConfiguration != nil {
-		return errWebhook
-	}
-	return nil
-}
-
-func (s *ServiceAccounts) validateAccount(ctx context.Context, k *token.Kubernetes, now time.Time) error {
-	account, err := s.current(ctx, accountMeta, k.Namespace, k.ServiceAccount)
+func checkAccount(ctx context.Context, c check) error {
+	k := &c.claims.Kubernetes
+	account, err := c.current(ctx, accountMeta, k.Namespace, k.ServiceAccount)
 	if err != nil {
-		return err
+		return missing("account", err, err)
 	}
 	if string(account.UID) != k.ServiceAccount.UID {
-		return fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, k.ServiceAccount.UID)
+		return &found{fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, k.ServiceAccount.UID), "another one: UID " + string(account.UID)}
 	}
-	if account.Deleted(now, s.DeletionGrace) {
-		return fmt.Errorf("service account %s/%s has been deleted", k.Namespace, k.ServiceAccount.Name)
+	if account.Deleted(c.now, c.DeletionGrace) {
+		return &found{fmt.Errorf("service account %s/%s has been deleted", k.Namespace, k.ServiceAccount.Name), "one deleted at " + moment(account.DeletedAt)}
 	}
 	return nil
 }
 
-// binding is one object that a token may be bound to; ref is nil if it is not.
-type binding struct {
-	kind string
-	ref  *token.Ref
-	get  lookup
+func showAccount(c check) (wanted, got string) {
+	k := &c.claims.Kubernetes
+	return named(k.Namespace, k.ServiceAccount), "the same"
 }
 
-func (s *ServiceAccounts) validateBinding(ctx context.Context, namespace string, bound binding, now time.Time) error {
-	if bound.ref == nil {
+// A token is bound to one object; should one name several, all must be alive.
+
+func boundSecret(k *token.Kubernetes) *token.Ref { return k.Secret }
+
+func boundPod(k *token.Kubernetes) *token.Ref { return k.Pod }
+
+// boundNode is not the node of a pod's token: it tells where the pod runs, and
+// may be gone before the pod is.
+func boundNode(k *token.Kubernetes) *token.Ref {
+	if k.Pod != nil {
 		return nil
 	}
-	object, err := s.current(ctx, bound.get, namespace, *bound.ref)
+	return k.Node
+}
+
+// objectStep tells whether the object of one kind that the token is bound to
+// exists, by UID, and is not deleted.
+func objectStep(kind string, bound func(*token.Kubernetes) *token.Ref, get lookup) step {
+	return step{
+		name: kind, place: placeObjects,
+		applies: func(c check) bool { return bound(&c.claims.Kubernetes) != nil },
+		run: func(ctx context.Context, c check) error {
+			return c.checkObject(ctx, kind, *bound(&c.claims.Kubernetes), get)
+		},
+		show: func(c check) (wanted, got string) {
+			return named(c.claims.Kubernetes.Namespace, *bound(&c.claims.Kubernetes)), "the same"
+		},
+	}
+}
+
+func (c check) checkObject(ctx context.Context, kind string, ref token.Ref, get lookup) error {
+	object, err := c.current(ctx, get, c.claims.Kubernetes.Namespace, ref)
 	if err != nil {
-		if apierrors.IsNotFound(err) {
-			return errInvalidated
-		}
-		return err
+		return missing(kind, err, errInvalidated)
 	}
-	if string(object.UID) != bound.ref.UID {
-		return fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", bound.kind, object.UID, bound.kind, bound.ref.UID)
+	if string(object.UID) != ref.UID {
+		return &found{fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, object.UID, kind, ref.UID), "another one: UID " + string(object.UID)}
 	}
-	if object.Deleted(now, s.DeletionGrace) {
-		return errInvalidated
+	if object.Deleted(c.now, c.DeletionGrace) {
+		return &found{errInvalidated, "one deleted at " + moment(object.DeletedAt)}
 	}
 	return nil
+}
+
+// missing says in the words of verdict that an object does not exist, unless
+// err is another error.
+func missing(kind string, err, verdict error) error {
+	if apierrors.IsNotFound(err) {
+		return &found{verdict, "no such " + kind}
+	}
+	return err
+}
+
+func named(namespace string, ref token.Ref) string {
+	return fmt.Sprintf("%q in namespace %q with UID %q", ref.Name, namespace, ref.UID)
+}
+
+func boundToWebhook(c check) bool {
+	k := &c.claims.Kubernetes
+	return k.ValidatingWebhookConfiguration != nil || k.MutatingWebhookConfiguration != nil
+}
+
+func checkWebhook(context.Context, check) error { return errWebhook }
+
+func showWebhook(check) (wanted, got string) {
+	return "no binding to a webhook configuration", "one"
 }
 
 // current reads an object from memory, and from the store if memory knows

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/muster-identity/muster/authn"
 	"github.com/muster-identity/muster/keyring"
@@ -251,6 +252,11 @@ func (d *desk) verdict(ctx context.Context, compact string) string {
 		return notOurs
 	}
 	return ""
+}
+
+// plain is a user as values, to be compared.
+func plain(u user.Info) user.Info {
+	return &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: u.GetExtra()}
 }
 
 func uidOf(s string) types.UID { return types.UID(s) }

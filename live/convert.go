@@ -4,6 +4,7 @@
 package live
 
 import (
+	"crypto/sha256"
 	"strconv"
 	"time"
 
@@ -39,7 +40,15 @@ func podOf(obj runtime.Object) Pod {
 
 func secretOf(obj runtime.Object) Secret {
 	secret := obj.(*corev1.Secret)
-	return Secret{Meta: metaOf(secret), Type: secret.Type}
+	kept := Secret{
+		Meta: metaOf(secret), Type: secret.Type,
+		InvalidSince: secret.Labels["kubernetes.io/legacy-token-invalid-since"],
+		LastUsed:     secret.Labels["kubernetes.io/legacy-token-last-used"],
+	}
+	if token := secret.Data[corev1.ServiceAccountTokenKey]; len(token) > 0 {
+		kept.TokenDigest = sha256.Sum256(token)
+	}
+	return kept
 }
 
 func nodeOf(obj runtime.Object) Node {

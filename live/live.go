@@ -17,6 +17,7 @@
 package live
 
 import (
+	"crypto/sha256"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,12 @@ type Pod struct {
 type Secret struct {
 	Meta
 	Type corev1.SecretType
+	// TokenDigest is the SHA-256 of the token of a service account that is kept
+	// in the secret, or zero without one.
+	TokenDigest [sha256.Size]byte
+	// InvalidSince and LastUsed are the labels
+	// kubernetes.io/legacy-token-invalid-since and -last-used.
+	InvalidSince, LastUsed string
 }
 
 // Node is what exists of a v1 Node.

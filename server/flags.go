@@ -4,6 +4,8 @@
 package server
 
 import (
+	"strconv"
+
 	"github.com/spf13/pflag"
 )
 
@@ -120,5 +122,27 @@ func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: this server's.")
 	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")
 	fs.BoolVar(&o.ExtendExpiration, "service-account-extend-token-expiration", o.ExtendExpiration, "Give pods' default tokens one year for clients that do not reload them, and warn of late use.")
+	fs.Var(unless{&o.SkipLookup}, "service-account-lookup", "Accept the token of a Secret only as long as the Secret holds it.")
+	fs.Lookup("service-account-lookup").NoOptDefVal = "true"
+	fs.DurationVar(&o.DeletionGrace, "token-deletion-grace", o.DeletionGrace, "How long after its deletionTimestamp an account, pod, secret or node that still exists keeps its tokens alive. Kubernetes: 60s.")
 	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences that this API answers to. Default: the issuers.")
 }
+
+// unless is a flag that is true by default over a field that is false by
+// default.
+type unless struct{ not *bool }
+
+// String is the value of the flag.
+func (u unless) String() string {
+	return strconv.FormatBool(u.not == nil || !*u.not)
+}
+
+// Set takes the value of the flag.
+func (u unless) Set(text string) error {
+	value, err := strconv.ParseBool(text)
+	*u.not = !value
+	return err
+}
+
+// Type is how help texts call it.
+func (u unless) Type() string { return "bool" }

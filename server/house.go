@@ -69,6 +69,7 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	h.tokens = authn.NewServiceAccounts(authn.ServiceAccounts{
 		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
+		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: options.SkipLookup,
 	})
 	h.issuer = &issuer.Issuer{
 		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,

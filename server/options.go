@@ -80,6 +80,12 @@ type ServiceAccountOptions struct {
 	// ExtendExpiration gives pods' default tokens a year
 	// (--service-account-extend-token-expiration).
 	ExtendExpiration bool
+	// SkipLookup accepts tokens of Secrets for their signature alone
+	// (--service-account-lookup=false).
+	SkipLookup bool
+	// DeletionGrace is for how long after its deletionTimestamp an object that
+	// still exists keeps its tokens alive (--token-deletion-grace).
+	DeletionGrace time.Duration
 	// APIAudiences are the audiences that this API answers to
 	// (--api-audiences). Empty means the issuers.
 	APIAudiences []string
@@ -283,6 +289,9 @@ func (o *ServiceAccountOptions) validate() []error {
 	}
 	if max := o.MaxExpiration; max != 0 && (max < minMaxExpiration || max > maxMaxExpiration) {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
+	}
+	if o.DeletionGrace < 0 {
+		errs = append(errs, fmt.Errorf("--token-deletion-grace %s must not be negative", o.DeletionGrace))
 	}
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))

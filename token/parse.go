@@ -106,16 +106,26 @@ func Parse(compact string) (*Unverified, error) {
 	return &Unverified{Issuer: issuer, KeyID: keyID, jws: jws}, nil
 }
 
-// Verify returns the claims if one of the keys signed the token. The keys are
-// those that bear its KeyID, or all there are if it has none. The error is
-// ErrNoKeys without any, ErrSignature if none fits, or that of Decode.
+// Verify returns the claims of a bound token if one of the keys signed it. The
+// error is one of Payload's, or that of Decode.
 func (u *Unverified) Verify(keys []crypto.PublicKey) (*Claims, error) {
+	payload, err := u.Payload(keys)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(payload)
+}
+
+// Payload returns what the token says if one of the keys signed it. The keys
+// are those that bear its KeyID, or all there are if it has none. The error is
+// ErrNoKeys without any, ErrSignature if none fits.
+func (u *Unverified) Payload(keys []crypto.PublicKey) ([]byte, error) {
 	if len(keys) == 0 {
 		return nil, ErrNoKeys
 	}
 	for _, key := range keys {
 		if payload, err := u.jws.Verify(key); err == nil {
-			return Decode(payload)
+			return payload, nil
 		}
 	}
 	return nil, ErrSignature

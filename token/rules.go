@@ -6,6 +6,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -27,12 +28,36 @@ var (
 // ValidateTime tells whether the token is alive, give or take the leeway.
 // Kubernetes: pkg/serviceaccount/claims.go (Validate).
 func (c *Claims) ValidateTime(now time.Time, leeway time.Duration) error {
+	if err := c.ValidateNotBefore(now, leeway); err != nil {
+		return err
+	}
+	if err := c.ValidateExpiry(now, leeway); err != nil {
+		return err
+	}
+	return c.ValidateIssuedAt(now, leeway)
+}
+
+// ValidateNotBefore tells whether the token's life has begun: nil, or
+// ErrNotValidYet.
+func (c *Claims) ValidateNotBefore(now time.Time, leeway time.Duration) error {
 	if now.Add(leeway).Before(time.Unix(c.NotBefore, 0)) {
 		return ErrNotValidYet
 	}
+	return nil
+}
+
+// ValidateExpiry tells whether the token's life has not ended: nil, or
+// ErrExpired.
+func (c *Claims) ValidateExpiry(now time.Time, leeway time.Duration) error {
 	if now.After(c.ValidUntil(leeway)) {
 		return ErrExpired
 	}
+	return nil
+}
+
+// ValidateIssuedAt tells whether the token has been made already: nil, or
+// ErrIssuedInTheFuture.
+func (c *Claims) ValidateIssuedAt(now time.Time, leeway time.Duration) error {
 	if now.Add(leeway).Before(time.Unix(c.IssuedAt, 0)) {
 		return ErrIssuedInTheFuture
 	}
@@ -65,6 +90,9 @@ func (c *Claims) Stale(now time.Time) (seconds int64, ok bool) {
 func MatchAudiences(token, wanted, api []string) ([]string, error) {
 	if len(token) == 0 {
 		token = api
+	}
+	if len(wanted) == 1 && slices.Contains(token, wanted[0]) {
+		return wanted[:1:1], nil // the usual case, without a copy
 	}
 	matched := authenticator.Audiences(token).Intersect(wanted)
 	if len(matched) == 0 {

@@ -13,8 +13,8 @@
 // package reads a clock, a file or a store, and no value of it changes after
 // it was made.
 //
-// Tokens kept in Secrets (issuer kubernetes/serviceaccount) have another
-// layout; Peek names their issuer, so that a caller can send them elsewhere.
+// Tokens kept in Secrets (issuer kubernetes/serviceaccount) have another layout
+// (DecodeLegacy); Peek names their issuer, so that a caller can tell them apart.
 package token
 
 import (

@@ -29,6 +29,38 @@ func (c *Claims) User() user.Info {
 	return info.UserInfo()
 }
 
+// Extra is that of User, made with few allocations. credentialID is that of
+// the claims, for a caller who has it at hand.
+func (c *Claims) Extra(credentialID string) map[string][]string {
+	k := &c.Kubernetes
+	if k.ValidatingWebhookConfiguration != nil || k.MutatingWebhookConfiguration != nil || k.Attestations != nil {
+		return c.User().GetExtra()
+	}
+	const most = 5
+	extra, values := make(map[string][]string, most), make([]string, 0, most)
+	set := func(key, value string) {
+		values = append(values, value)
+		extra[key] = values[len(values)-1:]
+	}
+	if credentialID != "" {
+		set(user.CredentialIDKey, credentialID)
+	}
+	if name, uid := k.Pod.parts(); name != "" && uid != "" {
+		set(serviceaccount.PodNameKey, name)
+		set(serviceaccount.PodUIDKey, uid)
+	}
+	if name, uid := k.Node.parts(); name != "" {
+		set(serviceaccount.NodeNameKey, name)
+		if uid != "" {
+			set(serviceaccount.NodeUIDKey, uid)
+		}
+	}
+	if len(extra) == 0 {
+		return nil
+	}
+	return extra
+}
+
 // CredentialID is how audit logs name the token: JTI=<id>, or empty without one.
 func (c *Claims) CredentialID() string {
 	return jwt.CredentialIDForJTI(c.ID)

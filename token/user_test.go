@@ -69,6 +69,9 @@ func TestClaimsNameTheirUser(t *testing.T) {
 			if diff := cmp.Diff(want, c.User()); diff != "" {
 				t.Errorf("user differs (-want +got):\n%s", diff)
 			}
+			if diff := cmp.Diff(test.extra, c.Extra(c.CredentialID())); diff != "" {
+				t.Errorf("extra differs (-want +got):\n%s", diff)
+			}
 			if c.Subject != want.GetName() {
 				t.Errorf("subject %q, username %q", c.Subject, want.GetName())
 			}
@@ -94,5 +97,8 @@ func TestClaimsBoundToAWebhookNameIt(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, c.User().GetExtra()); diff != "" {
 		t.Errorf("extra differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, c.Extra("")); diff != "" {
+		t.Errorf("extra by itself differs (-want +got):\n%s", diff)
 	}
 }
