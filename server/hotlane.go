@@ -54,8 +54,11 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 
 // seen tells who holds a token that was verified before.
 func (h *house) seen(ctx context.Context, compact string) (*authenticator.Response, bool) {
-	response, ok, err := h.tokens.AuthenticateToken(ctx, compact)
-	return response, ok && err == nil
+	holder, seen, err := h.tokens.CheckSeen(ctx, compact, h.tokens.APIAudiences)
+	if !seen || err != nil {
+		return nil, false
+	}
+	return &authenticator.Response{User: holder.User, Audiences: holder.Audiences}, true
 }
 
 // certificates remembers verified client certificates.
