@@ -76,6 +76,7 @@ type Lane struct {
 	kinds    map[string]*kind
 	filters  http.Handler
 	inFlight atomic.Int64
+	buffers  buffers
 }
 
 // createOptions are those of a request without parameters.

@@ -41,13 +41,11 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 	}
 	p.caller = caller
 	if p.route.kind != nil {
-		body, ok := read(r)
-		if !ok {
-			return false
+		body := p.lane.buffers.take()
+		if !p.ask(r, body) {
+			return false // whoever reads the body again has the buffer
 		}
-		if p.question, ok = p.route.kind.read(p.route.in, body); !ok {
-			return false
-		}
+		defer p.release(body)
 	}
 	ctx := context.WithValue(r.Context(), passageKey{}, p)
 	ctx = genericapirequest.WithRequestInfo(ctx, p.route.info)
@@ -72,16 +70,25 @@ func passageOf(ctx context.Context) *passage {
 	return p
 }
 
-// read takes the body, and puts it back for whoever comes next.
-func read(r *http.Request) ([]byte, bool) {
-	body := make([]byte, r.ContentLength)
+// ask reads the question, and puts the body back for whoever comes next.
+func (p *passage) ask(r *http.Request, into *buffer) bool {
+	body := into.of(int(r.ContentLength))
 	n, err := io.ReadFull(r.Body, body)
 	if err != nil {
 		r.Body = replayed{io.MultiReader(bytes.NewReader(body[:n]), failing{err}), r.Body}
-		return nil, false
+		return false
 	}
 	r.Body = replayed{bytes.NewReader(body), r.Body}
-	return body, true
+	question, ok := p.route.kind.read(p.route.in, body)
+	p.question = question
+	return ok
+}
+
+// release gives the buffer of the body back, unless it is to be read again.
+func (p *passage) release(body *buffer) {
+	if !p.left {
+		p.lane.buffers.give(body)
+	}
 }
 
 // replayed is a body that is read once more.
@@ -153,30 +160,30 @@ func (p *passage) answer(r *http.Request) (runtime.Object, error) {
 }
 
 func (p *passage) write(w http.ResponseWriter, answer runtime.Object) (size int, ok bool) {
-	body, contentType, ok := p.encode(answer)
+	out := p.lane.buffers.take()
+	defer p.lane.buffers.give(out)
+	contentType, ok := p.encode(out, answer)
 	if !ok {
 		return 0, false
 	}
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Content-Length"] = []string{strconv.Itoa(len(out.bytes))}
 	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write(body) // the client has gone
-	return len(body), true
+	_, _ = w.Write(out.bytes) // the client has gone
+	return len(out.bytes), true
 }
 
-func (p *passage) encode(answer runtime.Object) (body []byte, contentType string, ok bool) {
+func (p *passage) encode(out *buffer, answer runtime.Object) (contentType string, ok bool) {
 	if p.route.out == asProtobuf {
-		body, ok = protobufOf(answer, p.route.kind.gvk)
-		return body, mediaProtobuf, ok
+		out.bytes, ok = appendProtobuf(out.bytes[:0], answer, p.route.kind.gvk)
+		return mediaProtobuf, ok
 	}
-	j := writer{buf: make([]byte, 0, answerSize)}
+	j := writer{buf: out.bytes[:0]}
 	ok = p.route.kind.write(&j, answer)
-	return append(j.buf, '\n'), mediaJSON, ok
+	out.bytes = append(j.buf, '\n')
+	return mediaJSON, ok
 }
-
-// answerSize, in bytes, is more than most answers have.
-const answerSize = 2 << 10
 
 func (p *passage) writeDocument(w http.ResponseWriter) bool {
 	body, err := p.route.document.Body()

@@ -5,6 +5,7 @@ package hotlane
 
 import (
 	"bytes"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,26 +38,25 @@ type message interface {
 	MarshalTo(data []byte) (int, error)
 }
 
-// protobufOf is an answer in its envelope.
-func protobufOf(answer runtime.Object, gvk schema.GroupVersionKind) ([]byte, bool) {
+// appendProtobuf appends an answer in its envelope.
+func appendProtobuf(buf []byte, answer runtime.Object, gvk schema.GroupVersionKind) ([]byte, bool) {
 	m, ok := answer.(message)
 	if !ok {
-		return nil, false
+		return buf, false
 	}
 	raw := make([]byte, m.Size())
 	if _, err := m.MarshalTo(raw); err != nil {
-		return nil, false
+		return buf, false
 	}
 	envelope := runtime.Unknown{
 		TypeMeta: runtime.TypeMeta{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind},
 		Raw:      raw,
 	}
-	body := make([]byte, len(magic)+envelope.Size())
-	copy(body, magic)
-	if _, err := envelope.MarshalTo(body[len(magic):]); err != nil {
-		return nil, false
-	}
-	return body, true
+	buf = append(buf, magic...)
+	start := len(buf)
+	buf = slices.Grow(buf, envelope.Size())[:start+envelope.Size()]
+	_, err := envelope.MarshalTo(buf[start:])
+	return buf, err == nil
 }
 
 // bare tells whether nothing is set in the metadata of a question.
