@@ -6,15 +6,15 @@ package registry
 import (
 	"context"
 	"errors"
-	"net/http"
+	"slices"
+	"strings"
+	"unicode"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/group"
-	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
@@ -38,16 +38,13 @@ func tokenReviews() Resource {
 // tokenReviewer tells whose a token is, by the same steps that a request with
 // that token goes through (Kubernetes: pkg/registry/authentication/tokenreview).
 type tokenReviewer struct {
-	authenticator authenticator.Request
-	apiAudiences  authenticator.Audiences
-	explanations  explanations
+	token        authenticator.Token
+	apiAudiences authenticator.Audiences
+	explanations explanations
 }
 
 func newTokenReviewer(token authenticator.Token, apiAudiences authenticator.Audiences) *tokenReviewer {
-	return &tokenReviewer{
-		authenticator: group.NewAuthenticatedGroupAdder(bearertoken.New(token)),
-		apiAudiences:  apiAudiences,
-	}
+	return &tokenReviewer{token: token, apiAudiences: apiAudiences}
 }
 
 func (r *tokenReviewer) check(ctx context.Context, review *authenticationv1.TokenReview) error {
@@ -86,27 +83,67 @@ func (r *tokenReviewer) answer(ctx context.Context, review *authenticationv1.Tok
 	return review, nil
 }
 
-// authenticate puts the token into a request of its own. That request shares
-// only the end of the caller's: what an authenticator notes for audit is about
-// the caller's token, and must not be said of the reviewed one.
+// authenticate asks about the token as if it had come in a header. What an
+// authenticator notes for audit is about the caller's token, and must not be said
+// of the reviewed one: it sees the end of the caller's context, and no more.
 func (r *tokenReviewer) authenticate(ctx context.Context, token string, audiences authenticator.Audiences) (*authenticator.Response, bool, error) {
-	own, cancel := reviewedContext(ctx, audiences)
-	defer cancel()
-	request := &http.Request{Header: http.Header{"Authorization": []string{"Bearer " + token}}}
-	return r.authenticator.AuthenticateRequest(request.WithContext(own))
+	token, ok := inHeader(token)
+	if !ok {
+		return nil, false, nil // no attempt, as without a header
+	}
+	response, ok, err := r.token.AuthenticateToken(reviewedContext(ctx, audiences), token)
+	if !ok && err == nil {
+		err = errInvalidToken
+	}
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	return authenticated(response), true, nil
 }
 
 // reviewedContext is that of the check of a reviewed token.
-func reviewedContext(ctx context.Context, audiences authenticator.Audiences) (context.Context, func()) {
-	own, cancel := context.WithCancel(context.Background())
-	stop := context.AfterFunc(ctx, cancel)
-	if len(audiences) > 0 {
-		own = authenticator.WithAudiences(own, audiences)
+func reviewedContext(ctx context.Context, audiences authenticator.Audiences) context.Context {
+	own := context.Context(ending{ctx})
+	if len(audiences) == 0 {
+		return own
 	}
-	return own, func() {
-		stop()
-		cancel()
+	return authenticator.WithAudiences(own, audiences)
+}
+
+// ending is a context without values.
+type ending struct{ context.Context }
+
+// Value is nil.
+func (ending) Value(any) any { return nil }
+
+// errInvalidToken is that of k8s.io/apiserver/pkg/authentication/request/bearertoken.
+var errInvalidToken = errors.New("invalid bearer token")
+
+// inHeader is what is left of a token on its way through the header
+// "Authorization: Bearer TOKEN": a space ends it.
+func inHeader(token string) (string, bool) {
+	token, _, _ = strings.Cut(strings.TrimRightFunc(token, unicode.IsSpace), " ")
+	return token, token != ""
+}
+
+// authenticated is the response with the group of all who are authenticated
+// (k8s.io/apiserver/pkg/authentication/group).
+func authenticated(response *authenticator.Response) *authenticator.Response {
+	u := response.User
+	if u == nil || u.GetName() == user.Anonymous {
+		return response
 	}
+	for _, group := range u.GetGroups() {
+		if group == user.AllAuthenticated || group == user.AllUnauthenticated {
+			return response
+		}
+	}
+	with := *response
+	with.User = &user.DefaultInfo{
+		Name: u.GetName(), UID: u.GetUID(), Extra: u.GetExtra(),
+		Groups: slices.Concat(u.GetGroups(), []string{user.AllAuthenticated}),
+	}
+	return &with
 }
 
 // refusal is the text for a token that nobody vouches for. Kubernetes asks two
@@ -122,9 +159,10 @@ func userInfo(u user.Info) authenticationv1.UserInfo {
 		Username: u.GetName(),
 		UID:      u.GetUID(),
 		Groups:   u.GetGroups(),
-		Extra:    make(map[string]authenticationv1.ExtraValue, len(u.GetExtra())),
 	}
-	for key, values := range u.GetExtra() {
+	extra := u.GetExtra()
+	info.Extra = make(map[string]authenticationv1.ExtraValue, len(extra))
+	for key, values := range extra {
 		info.Extra[key] = values
 	}
 	return info

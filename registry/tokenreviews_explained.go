@@ -54,9 +54,7 @@ func (e explanations) add(ctx context.Context, review *authenticationv1.TokenRev
 	if !tell && !audited {
 		return
 	}
-	own, cancel := reviewedContext(ctx, audiences)
-	defer cancel()
-	explanation, ok := e.explainer.Explain(own, review.Spec.Token)
+	explanation, ok := e.explainer.Explain(reviewedContext(ctx, audiences), review.Spec.Token)
 	if !ok {
 		return
 	}

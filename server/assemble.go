@@ -93,6 +93,8 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	if err != nil {
 		return nil, err
 	}
+	h.answerers = answerersOf(groups)
+	h.addHotLane(config, scheme)
 	api, err := config.Complete(nil).New("muster", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("making the API server: %w", err)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
@@ -27,6 +28,7 @@ import (
 	"github.com/muster-identity/muster/keyring"
 	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/rbac"
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // house is who decides, and what they read: the live view, the keys, RBAC, the
@@ -43,13 +45,17 @@ type house struct {
 	issuer     *issuer.Issuer
 	legacyUses *controller.LegacyTokenUses
 
+	// answerers and documents are what the hot lane answers with.
+	answerers map[string]rest.Storage
+	documents map[string]hotlane.Document
+
 	controllers *worker
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
 
 func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}, controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses()}
+	h := &house{server: s, stores: stores{}, documents: map[string]hotlane.Document{}, controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses()}
 	keys, err := s.keys(dir)
 	if err != nil {
 		return nil, err

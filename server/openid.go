@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/muster-identity/muster/keyring"
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // installOpenID serves the two documents by which others verify tokens offline.
@@ -34,16 +35,28 @@ func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 		keyring.KeySetPath:        {keyring.KeySetType, func(m *keyring.Metadata) []byte { return m.KeySet }},
 	}
 	for path, document := range documents {
+		published := hotlane.Document{
+			ContentType:  document.contentType,
+			CacheControl: func() string { return keyring.CacheControl(h.keys.MaxAge()) },
+			Body: func() ([]byte, error) {
+				metadata, err := publisher.Metadata()
+				if err != nil {
+					return nil, err
+				}
+				return document.of(metadata), nil
+			},
+		}
+		h.documents[path] = published
 		api.Handler.NonGoRestfulMux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			metadata, err := publisher.Metadata()
+			body, err := published.Body()
 			if err != nil {
 				klog.ErrorS(err, "publishing the keys of service account tokens")
 				http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 				return
 			}
-			w.Header().Set("Content-Type", document.contentType)
-			w.Header().Set("Cache-Control", keyring.CacheControl(h.keys.MaxAge()))
-			_, _ = w.Write(document.of(metadata)) // the reader has gone
+			w.Header().Set("Content-Type", published.ContentType)
+			w.Header().Set("Cache-Control", published.CacheControl())
+			_, _ = w.Write(body) // the reader has gone
 		})
 	}
 }

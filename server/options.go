@@ -52,6 +52,10 @@ type Options struct {
 	// EventTTL is how long events are kept (--event-ttl).
 	EventTTL time.Duration
 
+	// HotLane gives the most frequent requests a short path (--hot-lane). Their
+	// answers are the same without it.
+	HotLane bool
+
 	ServiceAccounts ServiceAccountOptions
 }
 
@@ -114,6 +118,7 @@ func NewOptions() *Options {
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
 		ServiceAccounts:       ServiceAccountOptions{Lookup: true},
+		HotLane:               true,
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.

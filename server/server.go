@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/muster-identity/muster/keyring/external"
+	"github.com/muster-identity/muster/server/hotlane"
 )
 
 // Server is one Muster server. DataDir is required; every other field may be
@@ -53,6 +54,8 @@ type running struct {
 	signer   *external.Signer
 	loopback *rest.Config
 	url      string
+	// lane is the hot lane, or nil without one.
+	lane *hotlane.Lane
 
 	cancel context.CancelCauseFunc
 	// served is closed when the server no longer serves; err says why.

@@ -1,0 +1,147 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hotlane is a short path through the server for what an identity server
+// does all day: TokenReview, SubjectAccessReview, SelfSubjectReview, TokenRequest
+// and the two documents of OIDC discovery.
+//
+// It takes a request only if it understands all of it: a plain form (request.go),
+// a body without surprises (reader.go, protobuf.go), a caller whose credentials
+// were verified before (callers.go), an answer that is a success. Whatever is not
+// like that goes down the general path as if the lane were not there, so that no
+// refusal is worded twice, and no option of the general path can be forgotten:
+//
+//	request --> plain? --> caller known? --> body plain? --> allowed? --> answered? --> answer
+//	              |no            |no             |no           |no: 403      |no
+//	              +--------------+---------------+--------> general path <---+
+//
+// Authentication, authorization, admission, the storage that answers, and their
+// metrics are those of the general path: the same values, called in the same
+// order. What is short is the way between them. Both ways give the same answer,
+// byte for byte, which the tests of the server hold them to.
+package hotlane
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
+)
+
+// Config is what the lane shares with the general path.
+type Config struct {
+	// General serves what the lane does not.
+	General http.Handler
+	// Callers tells who is calling.
+	Callers Callers
+	// Authorizer, Admission and Serializer are those of the general path.
+	Authorizer authorizer.Authorizer
+	Admission  admission.Interface
+	Objects    admission.ObjectInterfaces
+	Serializer runtime.NegotiatedSerializer
+	// Storage answers, by resource: "tokenreviews", "serviceaccounts/token". A
+	// resource that is missing is served by the general path.
+	Storage map[string]rest.Storage
+	// Documents are served as they are, by path.
+	Documents map[string]Document
+	// InFlight is how many requests may be in the lane at a time; the general
+	// path serves, or refuses, those beyond.
+	InFlight int
+	// Enter notes that a request has begun, and leave that it has ended. An error
+	// says that the server stops; the general path tells the client.
+	Enter func() error
+	Leave func()
+	// Now is the clock of the answers.
+	Now func() time.Time
+}
+
+// Document is a text that is made elsewhere. Its error sends the reader down
+// the general path.
+type Document struct {
+	ContentType  string
+	CacheControl func() string
+	Body         func() ([]byte, error)
+}
+
+// Lane serves what it can and hands on the rest.
+type Lane struct {
+	Config
+	kinds    map[string]*kind
+	filters  http.Handler
+	inFlight atomic.Int64
+	buffers  buffers
+}
+
+// createOptions are those of a request without parameters.
+func createOptions() *metav1.CreateOptions {
+	return &metav1.CreateOptions{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "CreateOptions"}}
+}
+
+// New returns the lane.
+func New(c Config) *Lane {
+	l := &Lane{Config: c, kinds: map[string]*kind{}}
+	for _, k := range kinds() {
+		if k.create = creater(c.Storage[k.storage]); k.create != nil {
+			l.kinds[k.path] = k
+		}
+	}
+	// The filters of the general path, for the same decisions and metrics.
+	l.filters = genericapifilters.WithAuthorization(http.HandlerFunc(l.serve), c.Authorizer, c.Serializer)
+	l.filters = genericapifilters.WithAuthentication(l.filters, knownCaller{}, c.General, nil, nil)
+	return l
+}
+
+// ServeHTTP serves a request on one of the two paths.
+func (l *Lane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !l.try(w, r) {
+		l.General.ServeHTTP(w, r)
+	}
+}
+
+// try serves a request, or leaves it as it was.
+func (l *Lane) try(w http.ResponseWriter, r *http.Request) bool {
+	if klog.V(requestLog).Enabled() {
+		return false // the general path logs each request
+	}
+	route, ok := l.match(r)
+	if !ok {
+		return false
+	}
+	defer l.inFlight.Add(-1)
+	if l.inFlight.Add(1) > int64(l.InFlight) || l.Enter() != nil {
+		return false
+	}
+	defer l.Leave()
+	p := &passage{lane: l, route: route, received: l.Now()}
+	return p.pass(w, r)
+}
+
+// requestLog is the verbosity at which the general path logs requests.
+const requestLog = 3
+
+// timeout is how long an answer may take in the lane, where most take
+// microseconds. What takes longer waits on for the general path's time.
+const timeout = 5 * time.Second
+
+// creater is how a storage makes an answer; nil if it does not.
+func creater(storage rest.Storage) func(context.Context, string, runtime.Object, rest.ValidateObjectFunc) (runtime.Object, error) {
+	switch s := storage.(type) {
+	case rest.NamedCreater:
+		return func(ctx context.Context, name string, obj runtime.Object, admit rest.ValidateObjectFunc) (runtime.Object, error) {
+			return s.Create(ctx, name, obj, admit, createOptions())
+		}
+	case rest.Creater:
+		return func(ctx context.Context, _ string, obj runtime.Object, admit rest.ValidateObjectFunc) (runtime.Object, error) {
+			return s.Create(ctx, obj, admit, createOptions())
+		}
+	}
+	return nil
+}
