@@ -48,7 +48,10 @@ type ServiceAccounts struct {
 	// still exists counts as alive. It is zero where a deletion shall count at
 	// once; Kubernetes grants the leeway of a clock, 60 s.
 	DeletionGrace time.Duration
-	Now           func() time.Time
+	// Consistency brings Objects up to date before each check; nil where what
+	// Objects knows by itself will do.
+	Consistency Syncer
+	Now         func() time.Time
 
 	verified *signatures
 }
@@ -65,6 +68,9 @@ func NewServiceAccounts(s ServiceAccounts) *ServiceAccounts {
 func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string) (*authenticator.Response, bool, error) {
 	claims, ours, err := s.verify(compact)
 	if !ours || err != nil {
+		return nil, false, err
+	}
+	if err := s.sync(ctx); err != nil {
 		return nil, false, err
 	}
 	audiences, err := s.matchAudiences(ctx, claims)

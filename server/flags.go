@@ -120,4 +120,5 @@ func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")
 	fs.BoolVar(&o.ExtendExpiration, "service-account-extend-token-expiration", o.ExtendExpiration, "Give pods' default tokens one year for clients that do not reload them, and warn of late use.")
 	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences that this API answers to. Default: the issuers.")
+	fs.StringVar(&o.TokenConsistency, "token-consistency", o.TokenConsistency, "What a check of a token knows of deletions: local (those that this server has answered, and those of others within milliseconds), or strict (those of all servers of the store, which each check asks: a round trip).")
 }

@@ -79,7 +79,21 @@ type ServiceAccountOptions struct {
 	// APIAudiences are the audiences that this API answers to
 	// (--api-audiences). Empty means the issuers.
 	APIAudiences []string
+	// TokenConsistency is LocalConsistency or StrictConsistency
+	// (--token-consistency). Empty means LocalConsistency.
+	TokenConsistency string
 }
+
+// What a check of a token knows of deletions, by the values of
+// --token-consistency.
+const (
+	// LocalConsistency: all that this server has answered, and what others have
+	// as soon as the store has told, which takes milliseconds.
+	LocalConsistency = "local"
+	// StrictConsistency: all that any server of the store has answered. Each
+	// check asks the store, many of them at once, and fails without an answer.
+	StrictConsistency = "strict"
+)
 
 // DefaultIssuer is the issuer of a server that was not told its own.
 const DefaultIssuer = "https://kubernetes.default.svc.cluster.local"
@@ -103,6 +117,7 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
+		ServiceAccounts:       ServiceAccountOptions{TokenConsistency: LocalConsistency},
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
@@ -134,6 +149,9 @@ func (o *Options) complete() {
 	}
 	if len(o.ServiceAccounts.APIAudiences) == 0 {
 		o.ServiceAccounts.APIAudiences = o.ServiceAccounts.Issuers
+	}
+	if o.ServiceAccounts.TokenConsistency == "" {
+		o.ServiceAccounts.TokenConsistency = LocalConsistency
 	}
 }
 
@@ -278,6 +296,9 @@ func (o *ServiceAccountOptions) validate() []error {
 	}
 	if max := o.MaxExpiration; max != 0 && (max < minMaxExpiration || max > maxMaxExpiration) {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
+	}
+	if c := o.TokenConsistency; c != LocalConsistency && c != StrictConsistency {
+		errs = append(errs, fmt.Errorf("--token-consistency %q is neither %q nor %q", c, LocalConsistency, StrictConsistency))
 	}
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))
