@@ -112,7 +112,7 @@ func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) 
 func (h *house) decide(config *genericapiserver.Config) error {
 	options := h.server.Options
 	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
-	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, h.tokens, options.AnonymousAuth)
+	config.Authentication.Authenticator = authn.Pace(authn.Chain(config.SecureServing.ClientCA.VerifyOptions, h.tokens, options.AnonymousAuth))
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()
