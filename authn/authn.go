@@ -59,7 +59,10 @@ type ServiceAccounts struct {
 	LegacyUse func(LegacyUse)
 	// Metrics count; nil counts nothing.
 	Metrics *Metrics
-	Now     func() time.Time
+	// Consistency brings Objects up to date before each check; nil where what
+	// Objects knows by itself will do.
+	Consistency Syncer
+	Now         func() time.Time
 
 	verified *signatures
 }
@@ -126,6 +129,9 @@ func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted 
 // judge runs the steps that follow the verification of the signature, notes
 // what is to be noted, and returns the audiences that the token is good for.
 func (s *ServiceAccounts) judge(ctx context.Context, known *seen, wanted authenticator.Audiences) (authenticator.Audiences, error) {
+	if err := s.sync(ctx); err != nil {
+		return nil, err
+	}
 	c := s.check(known, wanted)
 	refused := c.verdict(ctx)
 	c.note(ctx, refused)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -34,18 +35,25 @@ const kubernetesService = "kubernetes"
 // says that it is ready (Kubernetes: pkg/controlplane/controller/kubernetesservice).
 func EnsureKubernetesService(ctx context.Context, c client.Client, ip netip.Addr, port int) error {
 	wanted := kubernetesServiceAt(ip, port)
-	existing := &corev1.Service{}
-	err := c.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
-	if apierrors.IsNotFound(err) {
-		err = createKubernetesService(ctx, c, wanted)
-	} else if err == nil && !slices.Equal(existing.Spec.Ports, wanted.Spec.Ports) {
-		existing.Spec.Ports = wanted.Spec.Ports
-		err = c.Update(ctx, existing)
-	}
+	// Replicas that start together may each lead it to a port.
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return ensureKubernetesService(ctx, c, wanted) })
 	if err != nil {
 		return fmt.Errorf("ensuring service %q: %w", kubernetesService, err)
 	}
 	return nil
+}
+
+func ensureKubernetesService(ctx context.Context, c client.Client, wanted *corev1.Service) error {
+	existing := &corev1.Service{}
+	err := c.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
+	if apierrors.IsNotFound(err) {
+		return createKubernetesService(ctx, c, wanted)
+	}
+	if err != nil || slices.Equal(existing.Spec.Ports, wanted.Spec.Ports) {
+		return err
+	}
+	existing.Spec.Ports = wanted.Spec.Ports
+	return c.Update(ctx, existing)
 }
 
 // createKubernetesService creates the service unless somebody else is faster:

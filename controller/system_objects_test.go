@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
 )
 
@@ -96,5 +99,37 @@ status:
 `
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Errorf("service differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestReplicasThatStartTogetherMayEachLeadTheKubernetesServiceToTheirPort(t *testing.T) {
+	t.Parallel()
+	ip := netip.MustParseAddr("10.0.0.1")
+	store := fakeStore()
+	if err := EnsureKubernetesService(t.Context(), store, ip, 1111); err != nil {
+		t.Fatal(err)
+	}
+	others := []int{2222, 3333}
+	overtaken := interceptor.NewClient(store, interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, options ...client.UpdateOption) error {
+			if len(others) > 0 {
+				port := others[0]
+				others = others[1:]
+				if err := EnsureKubernetesService(ctx, store, ip, port); err != nil {
+					return err
+				}
+			}
+			return c.Update(ctx, obj, options...)
+		},
+	})
+	if err := EnsureKubernetesService(t.Context(), overtaken, ip, 4444); err != nil {
+		t.Fatal(err)
+	}
+	service := &corev1.Service{}
+	if err := store.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "kubernetes"}, service); err != nil {
+		t.Fatal(err)
+	}
+	if port := service.Spec.Ports[0].TargetPort.IntValue(); port != 4444 || len(others) > 0 {
+		t.Errorf("the service leads to port %d, and %d replicas were not heard", port, len(others))
 	}
 }

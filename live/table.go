@@ -29,6 +29,9 @@ type table[T any] struct {
 	// changed is called for each change in force, under mu: its calls for one
 	// object come in the order of the revisions. nil for none.
 	changed func(value T, deleted bool)
+	// advanced is called, under mu, when the watch has delivered more, and all
+	// of that is in force. nil for none.
+	advanced func()
 }
 
 type entry[T any] struct {
@@ -171,4 +174,17 @@ func (t *table[T]) advance(revision int64) {
 		}
 	}
 	t.tombstones = kept
+	if t.advanced != nil {
+		t.advanced()
+	}
 }
+
+// observedAt is the revision up to which the watch has delivered.
+func (t *table[T]) observedAt() int64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.observed
+}
+
+// onAdvance sets who is told of each advance. It is called before the first.
+func (t *table[T]) onAdvance(told func()) { t.advanced = told }

@@ -49,6 +49,8 @@ type View struct {
 	secrets         *table[Secret]
 	nodes           *table[Node]
 	namespaces      *table[Namespace]
+
+	advances advances
 }
 
 // feed is a table with the type of its values erased.
@@ -59,6 +61,8 @@ type feed interface {
 	observeObject(obj runtime.Object, deleted bool)
 	replaceObjects(objs []any, revision int64)
 	progress(revision int64)
+	observedAt() int64
+	onAdvance(told func())
 }
 
 // New makes an empty view that reads what it does not know from source. rbac is
@@ -81,6 +85,9 @@ func New(source Source, rbac Subscriber) *View {
 	}
 	for _, resource := range rbacResources {
 		v.feeds[schema.GroupResource{Group: "rbac.authorization.k8s.io", Resource: resource}] = kind[runtime.Object]{newTable(rbac), copyOf}
+	}
+	for _, f := range v.feeds {
+		f.onAdvance(v.advances.announce)
 	}
 	return v
 }

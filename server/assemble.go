@@ -95,6 +95,11 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	}
 	h.answerers = answerersOf(groups)
 	h.addHotLane(config, scheme)
+	for _, resource := range h.view.Resources() {
+		if err := h.origin.add(resource, h.stores[resource], config.RESTOptionsGetter); err != nil {
+			return nil, err
+		}
+	}
 	api, err := config.Complete(nil).New("muster", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("making the API server: %w", err)

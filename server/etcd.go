@@ -27,6 +27,10 @@ const (
 	// log, and the first answer of an external one.
 	etcdStartTimeout = 30 * time.Second
 	etcdDialTimeout  = 5 * time.Second
+	// etcdKeepAlive is how often a silent connection is tried, so that the view
+	// learns of a lost one; Kubernetes' own clients of etcd take these times.
+	etcdKeepAlive        = 30 * time.Second
+	etcdKeepAliveTimeout = 10 * time.Second
 	// maxSocketPath is what fits into sockaddr_un with room to spare.
 	maxSocketPath = 100
 )

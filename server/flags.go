@@ -124,4 +124,5 @@ func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.Lookup, "service-account-lookup", o.Lookup, "Accept the token of a Secret only as long as the Secret holds it.")
 	fs.DurationVar(&o.DeletionGrace, "token-deletion-grace", o.DeletionGrace, "How long after its deletionTimestamp an account, pod, secret or node that still exists keeps its tokens alive. Kubernetes: 60s.")
 	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences that this API answers to. Default: the issuers.")
+	fs.StringVar(&o.TokenConsistency, "token-consistency", o.TokenConsistency, "What a check of a token knows of deletions: local (those that this server has answered, and those of others within milliseconds), or strict (those of all servers of the store, which each check asks: a round trip).")
 }

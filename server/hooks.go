@@ -188,7 +188,7 @@ func (h *house) feed(ctx context.Context) error {
 }
 
 func (h *house) follow(ctx context.Context, resource schema.GroupResource, listed func()) error {
-	listWatch, example, err := h.stores.listWatch(resource)
+	listWatch, example, err := h.origin.listWatch(resource)
 	if err != nil {
 		return err
 	}

@@ -36,8 +36,12 @@ import (
 type house struct {
 	server *Server
 	stores stores
-	view   *live.View
-	rbac   *authz.RBAC
+	// origin is where view gets what it shows, and barrier where those wait
+	// who need the newest.
+	origin  *origin
+	view    *live.View
+	barrier *live.Barrier
+	rbac    *authz.RBAC
 	// authorizer is RBAC behind the members of system:masters, who may all.
 	authorizer authorizer.Authorizer
 	keys       *keyring.Keyring
@@ -61,8 +65,13 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 		return nil, err
 	}
 	h.keys = keys
+	if h.origin, err = newOrigin(s.store.StorageConfig.Transport); err != nil {
+		return nil, err
+	}
+	s.onClose(h.origin.close)
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)
+	h.barrier = live.NewBarrier(h.view, h.origin)
 	h.authorizer, err = union.New(
 		union.NamedAuthorizer{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
 		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: h.rbac},
@@ -71,12 +80,16 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 		return nil, fmt.Errorf("making the authorizer: %w", err)
 	}
 	options := s.Options.ServiceAccounts
-	h.tokens = authn.NewServiceAccounts(authn.ServiceAccounts{
+	tokens := authn.ServiceAccounts{
 		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
 		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
 		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
-	})
+	}
+	if options.TokenConsistency == StrictConsistency {
+		tokens.Consistency = h.barrier
+	}
+	h.tokens = authn.NewServiceAccounts(tokens)
 	h.issuer = &issuer.Issuer{
 		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
 		MaxExpiration: s.maxExpiration(), ExtendExpiration: options.ExtendExpiration, MaxExtended: s.maxExtended(),
@@ -113,7 +126,7 @@ func (h *house) decide(config *genericapiserver.Config) error {
 	options := h.server.Options
 	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
 	tokens := h.tokens.ForRequests(auditing(config))
-	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, tokens, options.AnonymousAuth)
+	config.Authentication.Authenticator = authn.Pace(authn.Chain(config.SecureServing.ClientCA.VerifyOptions, tokens, options.AnonymousAuth))
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()

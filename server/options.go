@@ -93,7 +93,21 @@ type ServiceAccountOptions struct {
 	// APIAudiences are the audiences that this API answers to
 	// (--api-audiences). Empty means the issuers.
 	APIAudiences []string
+	// TokenConsistency is LocalConsistency or StrictConsistency
+	// (--token-consistency). Empty means LocalConsistency.
+	TokenConsistency string
 }
+
+// What a check of a token knows of deletions, by the values of
+// --token-consistency.
+const (
+	// LocalConsistency: all that this server has answered, and what others have
+	// as soon as the store has told, which takes milliseconds.
+	LocalConsistency = "local"
+	// StrictConsistency: all that any server of the store has answered. Each
+	// check asks the store, many of them at once, and fails without an answer.
+	StrictConsistency = "strict"
+)
 
 // DefaultIssuer is the issuer of a server that was not told its own.
 const DefaultIssuer = "https://kubernetes.default.svc.cluster.local"
@@ -117,7 +131,7 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
-		ServiceAccounts:       ServiceAccountOptions{Lookup: true},
+		ServiceAccounts:       ServiceAccountOptions{Lookup: true, TokenConsistency: LocalConsistency},
 		HotLane:               true,
 	}
 	o.SecureServing.BindPort = defaultSecurePort
@@ -150,6 +164,9 @@ func (o *Options) complete() {
 	}
 	if len(o.ServiceAccounts.APIAudiences) == 0 {
 		o.ServiceAccounts.APIAudiences = o.ServiceAccounts.Issuers
+	}
+	if o.ServiceAccounts.TokenConsistency == "" {
+		o.ServiceAccounts.TokenConsistency = LocalConsistency
 	}
 }
 
@@ -298,6 +315,9 @@ func (o *ServiceAccountOptions) validate() []error {
 	errs = append(errs, o.validateEndpoint()...)
 	if o.DeletionGrace < 0 {
 		errs = append(errs, fmt.Errorf("--token-deletion-grace %s must not be negative", o.DeletionGrace))
+	}
+	if c := o.TokenConsistency; c != LocalConsistency && c != StrictConsistency {
+		errs = append(errs, fmt.Errorf("--token-consistency %q is neither %q nor %q", c, LocalConsistency, StrictConsistency))
 	}
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))

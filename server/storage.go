@@ -11,18 +11,15 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validate/content"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/muster-identity/muster/registry"
 )
@@ -73,49 +70,4 @@ func (s stores) Get(ctx context.Context, resource schema.GroupResource, namespac
 // comes out of a token is not checked by the URL's routing.
 func nameable(name string) bool {
 	return len(content.IsPathSegmentName(name)) == 0
-}
-
-// listWatch lists and watches a resource in process.
-func (s stores) listWatch(resource schema.GroupResource) (cache.ListerWatcher, runtime.Object, error) {
-	storage, ok := s[resource].(interface {
-		rest.Storage
-		rest.Lister
-		rest.Watcher
-	})
-	if !ok {
-		return nil, nil, fmt.Errorf("%s cannot be watched", resource)
-	}
-	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return storage.List(ctx, internalOptions(options))
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			events, err := storage.Watch(ctx, internalOptions(options))
-			if err != nil {
-				return nil, err
-			}
-			return watch.Filter(events, uncached), nil
-		},
-	}, storage.New(), nil
-}
-
-// uncached takes the object out of the wrapper in which the watch cache shares
-// one encoding among its watchers.
-func uncached(event watch.Event) (watch.Event, bool) {
-	if shared, ok := event.Object.(runtime.CacheableObject); ok {
-		event.Object = shared.GetObject()
-	}
-	return event, true
-}
-
-func internalOptions(options metav1.ListOptions) *internalversion.ListOptions {
-	return &internalversion.ListOptions{
-		ResourceVersion:      options.ResourceVersion,
-		ResourceVersionMatch: options.ResourceVersionMatch,
-		AllowWatchBookmarks:  options.AllowWatchBookmarks,
-		SendInitialEvents:    options.SendInitialEvents,
-		TimeoutSeconds:       options.TimeoutSeconds,
-		Limit:                options.Limit,
-		Continue:             options.Continue,
-	}
 }

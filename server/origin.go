@@ -1,0 +1,139 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	etcdclient "go.etcd.io/etcd/client/v3/kubernetes"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+	"k8s.io/client-go/tools/cache"
+)
+
+// origin is etcd itself, as the live view follows it. Clients watch through a
+// cache, which waits for its slowest watcher before it goes on, and tells
+// nobody how far it is; the view has to be first to know, and has to know that
+// there is nothing more to know. All its watches share one stream of one
+// client: one request for progress is for all of them.
+type origin struct {
+	client *etcdclient.Client
+	kinds  map[schema.GroupResource]originKind
+}
+
+// originKind is where the objects of a resource are kept.
+type originKind struct {
+	storage.Interface
+	// key is what the keys of all its objects begin with.
+	key       string
+	newObject func() runtime.Object
+	newList   func() runtime.Object
+}
+
+// newOrigin makes the client; resources are added to it.
+func newOrigin(transport storagebackend.TransportConfig) (*origin, error) {
+	tlsConfig, err := etcdTLS(transport)
+	if err != nil {
+		return nil, err
+	}
+	client, err := etcdclient.New(clientv3.Config{
+		Endpoints: transport.ServerList, TLS: tlsConfig, DialTimeout: etcdDialTimeout, Logger: zap.NewNop(),
+		DialKeepAliveTime: etcdKeepAlive, DialKeepAliveTimeout: etcdKeepAliveTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("etcd at %v: %w", transport.ServerList, err)
+	}
+	return &origin{client: client, kinds: map[schema.GroupResource]originKind{}}, nil
+}
+
+func (o *origin) close() { o.client.Close() }
+
+// add makes the resource readable, from where and as the options of its served
+// storage keep it.
+func (o *origin) add(resource schema.GroupResource, served rest.Storage, getter generic.RESTOptionsGetter) error {
+	lister, ok := served.(rest.Lister)
+	if !ok {
+		return fmt.Errorf("%s cannot be listed", resource)
+	}
+	options, err := getter.GetRESTOptions(resource, served.New())
+	if err != nil {
+		return fmt.Errorf("finding the objects of %s in the store: %w", resource, err)
+	}
+	config := options.StorageConfig
+	transformer := config.Transformer
+	if transformer == nil {
+		transformer = identity.NewEncryptCheckTransformer()
+	}
+	key := "/" + strings.Trim(options.ResourcePrefix, "/") + "/"
+	versioner := storage.APIObjectVersioner{}
+	store, err := etcd3.New(o.client, nil, config.Codec, served.New, lister.NewList, config.Prefix, key, config.GroupResource,
+		transformer, config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+	if err != nil {
+		return fmt.Errorf("reading %s from the store: %w", resource, err)
+	}
+	o.kinds[resource] = originKind{Interface: store, key: key, newObject: served.New, newList: lister.NewList}
+	return nil
+}
+
+// listWatch lists and watches a resource, and gives an empty object of it.
+func (o *origin) listWatch(resource schema.GroupResource) (cache.ListerWatcher, runtime.Object, error) {
+	kind, ok := o.kinds[resource]
+	if !ok {
+		return nil, nil, fmt.Errorf("%s cannot be watched", resource)
+	}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list := kind.newList()
+			return list, kind.GetList(ctx, kind.key, storageOptions(options), list)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return kind.Watch(ctx, kind.key, storageOptions(options))
+		},
+	}, kind.newObject(), nil
+}
+
+func storageOptions(options metav1.ListOptions) storage.ListOptions {
+	return storage.ListOptions{
+		ResourceVersion: options.ResourceVersion, ResourceVersionMatch: options.ResourceVersionMatch,
+		Predicate: storage.SelectionPredicate{
+			Label: labels.Everything(), Field: fields.Everything(),
+			Limit: options.Limit, Continue: options.Continue, AllowWatchBookmarks: options.AllowWatchBookmarks,
+		},
+		Recursive: true, ProgressNotify: options.AllowWatchBookmarks, SendInitialEvents: options.SendInitialEvents,
+	}
+}
+
+// Revision is that of the last write to the store which was answered before
+// the call, or of a later one.
+func (o *origin) Revision(ctx context.Context) (int64, error) {
+	// The key does not matter: a read that is not told otherwise is answered
+	// after a majority of etcd has agreed on how far the store is.
+	response, err := o.client.KV.Get(ctx, "/", clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, err
+	}
+	return response.Header.Revision, nil
+}
+
+// RequestProgress has every watch of the origin told how far it is, unless one
+// of them is behind.
+func (o *origin) RequestProgress(ctx context.Context) error {
+	// Streams of a client go by what their context carries; this is what
+	// storage/etcd3 gives its watches.
+	return o.client.RequestProgress(clientv3.WithRequireLeader(ctx))
+}
