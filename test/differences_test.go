@@ -87,30 +87,6 @@ func segment(t *testing.T, token string, n int, into any) {
 	}
 }
 
-func TestATokenDiesWhenItsPodsTimeIsUpEvenIfAFinalizerKeepsThePod(t *testing.T) {
-	t.Parallel()
-	client := dev(t)
-	pod := createPod(t, client, func(pod *corev1.Pod) { pod.Finalizers = []string{"example.com/keep"} })
-	token := requestToken(t, client, authenticationv1.TokenRequestSpec{BoundObjectRef: boundTo(pod)})
-	if status := statusOf(t, client, token); !status.Authenticated {
-		t.Fatalf("before the deletion: %s", status.Error)
-	}
-	if err := client.CoreV1().Pods("dev").Delete(t.Context(), pod.Name, *metav1.NewDeleteOptions(0)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.CoreV1().Pods("dev").Get(t.Context(), pod.Name, metav1.GetOptions{}); err != nil {
-		t.Fatalf("the pod should be there still: %v", err)
-	}
-	// A deletion's time is told in whole seconds, and may so be up to one second ahead.
-	deadline := time.Now().Add(2 * time.Second)
-	for statusOf(t, client, token).Authenticated {
-		if time.Now().After(deadline) {
-			t.Fatal("the token has outlived its pod's time")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 func TestAPodsDefaultTokenLivesAsLongAsItSays(t *testing.T) {
 	t.Parallel()
 	client := dev(t)
