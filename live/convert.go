@@ -4,12 +4,15 @@
 package live
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 )
 
 // Each of these takes from an object the fields that decisions need. Nothing of
@@ -39,7 +42,23 @@ func podOf(obj runtime.Object) Pod {
 
 func secretOf(obj runtime.Object) Secret {
 	secret := obj.(*corev1.Secret)
-	return Secret{Meta: metaOf(secret), Type: secret.Type}
+	return Secret{Meta: metaOf(secret), Type: secret.Type, Bootstrap: bootstrapTokenOf(secret)}
+}
+
+func bootstrapTokenOf(secret *corev1.Secret) *BootstrapToken {
+	if secret.Type != bootstrapapi.SecretTypeBootstrapToken {
+		return nil
+	}
+	data := map[string][]byte{}
+	for _, key := range []string{
+		bootstrapapi.BootstrapTokenIDKey, bootstrapapi.BootstrapTokenExpirationKey,
+		bootstrapapi.BootstrapTokenUsageAuthentication, bootstrapapi.BootstrapTokenExtraGroupsKey,
+	} {
+		if value, ok := secret.Data[key]; ok {
+			data[key] = bytes.Clone(value)
+		}
+	}
+	return &BootstrapToken{Digest: sha256.Sum256(secret.Data[bootstrapapi.BootstrapTokenSecretKey]), Data: data}
 }
 
 func nodeOf(obj runtime.Object) Node {

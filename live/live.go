@@ -17,6 +17,7 @@
 package live
 
 import (
+	"crypto/sha256"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,17 @@ type Pod struct {
 type Secret struct {
 	Meta
 	Type corev1.SecretType
+	// Bootstrap is set for the type bootstrap.kubernetes.io/token.
+	Bootstrap *BootstrapToken
+}
+
+// BootstrapToken is what exists of a bootstrap token's data.
+type BootstrapToken struct {
+	// Digest is the SHA-256 of data.token-secret, which itself is not kept.
+	Digest [sha256.Size]byte
+	// Data are the other entries that make a token good: token-id, expiration,
+	// usage-bootstrap-authentication, auth-extra-groups.
+	Data map[string][]byte
 }
 
 // Node is what exists of a v1 Node.

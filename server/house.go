@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -36,7 +37,11 @@ type house struct {
 	authorizer authorizer.Authorizer
 	keys       *keyring.Keyring
 	tokens     *authn.ServiceAccounts
-	issuer     *issuer.Issuer
+	// bearers knows all bearer tokens, not only those of accounts.
+	bearers authenticator.Token
+	// configuration is the file of other issuers; nil for none.
+	configuration *configurationFile
+	issuer        *issuer.Issuer
 
 	controllers *worker
 	// background are the goroutines that end with the server.
@@ -97,9 +102,9 @@ func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) 
 
 // decide puts the deciders into the handler chain.
 func (h *house) decide(config *genericapiserver.Config) error {
-	options := h.server.Options
-	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
-	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, h.tokens, options.AnonymousAuth)
+	if err := h.openWays(config); err != nil {
+		return err
+	}
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()

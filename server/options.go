@@ -52,6 +52,7 @@ type Options struct {
 	// EventTTL is how long events are kept (--event-ttl).
 	EventTTL time.Duration
 
+	Authentication  AuthenticationOptions
 	ServiceAccounts ServiceAccountOptions
 }
 
@@ -103,6 +104,7 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
+		Authentication:        newAuthenticationOptions(),
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
@@ -145,6 +147,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.validateEtcd()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.Authentication.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {
@@ -220,6 +223,9 @@ func (o *Options) validateFiles() []error {
 		if _, err := os.ReadFile(file); err != nil {
 			errs = append(errs, fmt.Errorf("--encryption-provider-config: %w", err))
 		}
+	}
+	if _, _, err := o.configuration(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := o.ServiceAccounts.givenSigner(); err != nil {
 		errs = append(errs, err)
