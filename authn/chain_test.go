@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -141,7 +142,7 @@ func TestTheChainOfCredentials(t *testing.T) {
 					want = nobody
 				}
 				request := request(t, test.certificate, test.bearer, test.protocols)
-				response, ok, err := authn.Chain(ca.options(), bearers{}, allowAnonymous).AuthenticateRequest(request)
+				response, ok, err := authn.Chain(authn.Ways{ClientCAs: ca.options(), Tokens: bearers{}, Anonymous: apiserver.AnonymousAuthConfig{Enabled: allowAnonymous}}).AuthenticateRequest(request)
 				if test.refusal != "" {
 					if ok || err == nil || !strings.Contains(err.Error(), test.refusal) {
 						t.Errorf("anonymous allowed: %v: %v, %v; want the error %q", allowAnonymous, ok, err, test.refusal)
@@ -181,7 +182,7 @@ func request(t *testing.T, certificate *x509.Certificate, bearer, protocols stri
 
 func TestATokenGoesNoFurtherThanItsCheck(t *testing.T) {
 	t.Parallel()
-	chain := authn.Chain(newAuthority(t).options(), bearers{}, true)
+	chain := authn.Chain(authn.Ways{ClientCAs: newAuthority(t).options(), Tokens: bearers{}, Anonymous: apiserver.AnonymousAuthConfig{Enabled: true}})
 	for name, r := range map[string]*http.Request{
 		"in the header":  request(t, nil, "Bearer good", ""),
 		"of a websocket": request(t, nil, "", "a, "+websocketToken("good")+", b"),
@@ -201,7 +202,7 @@ func TestATokenGoesNoFurtherThanItsCheck(t *testing.T) {
 func TestACertificateNamesItselfInAudit(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
-	response, ok, err := authn.Chain(ca.options(), bearers{}, false).AuthenticateRequest(request(t, ca.client(t, "ann", time.Now().Add(time.Hour)), "", ""))
+	response, ok, err := authn.Chain(authn.Ways{ClientCAs: ca.options(), Tokens: bearers{}}).AuthenticateRequest(request(t, ca.client(t, "ann", time.Now().Add(time.Hour)), "", ""))
 	if !ok || err != nil {
 		t.Fatal(err)
 	}

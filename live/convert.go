@@ -4,6 +4,7 @@
 package live
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 )
 
 // Each of these takes from an object the fields that decisions need. Nothing of
@@ -44,11 +46,28 @@ func secretOf(obj runtime.Object) Secret {
 		Meta: metaOf(secret), Type: secret.Type,
 		InvalidSince: secret.Labels["kubernetes.io/legacy-token-invalid-since"],
 		LastUsed:     secret.Labels["kubernetes.io/legacy-token-last-used"],
+		Bootstrap:    bootstrapTokenOf(secret),
 	}
 	if token := secret.Data[corev1.ServiceAccountTokenKey]; len(token) > 0 {
 		kept.TokenDigest = sha256.Sum256(token)
 	}
 	return kept
+}
+
+func bootstrapTokenOf(secret *corev1.Secret) *BootstrapToken {
+	if secret.Type != bootstrapapi.SecretTypeBootstrapToken {
+		return nil
+	}
+	data := map[string][]byte{}
+	for _, key := range []string{
+		bootstrapapi.BootstrapTokenIDKey, bootstrapapi.BootstrapTokenExpirationKey,
+		bootstrapapi.BootstrapTokenUsageAuthentication, bootstrapapi.BootstrapTokenExtraGroupsKey,
+	} {
+		if value, ok := secret.Data[key]; ok {
+			data[key] = bytes.Clone(value)
+		}
+	}
+	return &BootstrapToken{Digest: sha256.Sum256(secret.Data[bootstrapapi.BootstrapTokenSecretKey]), Data: data}
 }
 
 func nodeOf(obj runtime.Object) Node {

@@ -58,6 +58,17 @@ type Secret struct {
 	// InvalidSince and LastUsed are the labels
 	// kubernetes.io/legacy-token-invalid-since and -last-used.
 	InvalidSince, LastUsed string
+	// Bootstrap is set for the type bootstrap.kubernetes.io/token.
+	Bootstrap *BootstrapToken
+}
+
+// BootstrapToken is what exists of a bootstrap token's data.
+type BootstrapToken struct {
+	// Digest is the SHA-256 of data.token-secret, which itself is not kept.
+	Digest [sha256.Size]byte
+	// Data are the other entries that make a token good: token-id, expiration,
+	// usage-bootstrap-authentication, auth-extra-groups.
+	Data map[string][]byte
 }
 
 // Node is what exists of a v1 Node.

@@ -68,6 +68,14 @@ func (t *table[T]) get(name types.NamespacedName) (T, bool) {
 	return e.value, ok && !e.deleted && !e.doubtful
 }
 
+// knows tells whether there is an object under a name, be it in doubt.
+func (t *table[T]) knows(name types.NamespacedName) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	e, ok := t.entries[name]
+	return ok && !e.deleted
+}
+
 // doubt makes get deny an object until confirm or a deletion tells of it.
 func (t *table[T]) doubt(name types.NamespacedName) {
 	t.mu.Lock()

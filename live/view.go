@@ -139,6 +139,16 @@ func (v *View) Secret(ctx context.Context, namespace, name string) (Secret, erro
 	return find(ctx, v, secrets, v.secrets, types.NamespacedName{Namespace: namespace, Name: name})
 }
 
+// KnownSecret returns the secret, or apierrors.NotFound. It is for those whom
+// anybody may make ask for any name: unlike Secret, it does not look in the store
+// for what the view has not heard of.
+func (v *View) KnownSecret(ctx context.Context, namespace, name string) (Secret, error) {
+	if !v.secrets.knows(types.NamespacedName{Namespace: namespace, Name: name}) {
+		return Secret{}, apierrors.NewNotFound(secrets, name)
+	}
+	return v.Secret(ctx, namespace, name)
+}
+
 // Node returns the node, or apierrors.NotFound.
 func (v *View) Node(ctx context.Context, name string) (Node, error) {
 	return find(ctx, v, nodes, v.nodes, types.NamespacedName{Name: name})

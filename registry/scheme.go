@@ -4,11 +4,13 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -25,6 +27,7 @@ func groups() []runtime.SchemeBuilder {
 		corev1.SchemeBuilder,
 		eventsv1.SchemeBuilder,
 		authenticationv1.SchemeBuilder,
+		authenticationv1beta1.SchemeBuilder,
 		authorizationv1.SchemeBuilder,
 		batchv1.SchemeBuilder,
 		rbacv1.SchemeBuilder,
@@ -32,12 +35,14 @@ func groups() []runtime.SchemeBuilder {
 	}
 }
 
-// GroupVersions are the served group versions, in the order of discovery.
+// GroupVersions are the served group versions, in the order of discovery. Of the
+// versions of one group the first is preferred.
 func GroupVersions() []schema.GroupVersion {
 	return []schema.GroupVersion{
 		corev1.SchemeGroupVersion,
 		eventsv1.SchemeGroupVersion,
 		authenticationv1.SchemeGroupVersion,
+		authenticationv1beta1.SchemeGroupVersion,
 		authorizationv1.SchemeGroupVersion,
 		batchv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
@@ -54,13 +59,15 @@ func NewScheme(resources []Resource) (*runtime.Scheme, error) {
 			return nil, fmt.Errorf("registering types: %w", err)
 		}
 	}
+	versions := map[string][]schema.GroupVersion{}
 	for _, version := range GroupVersions() {
 		registerHub(scheme, version)
-		if err := scheme.SetVersionPriority(version); err != nil {
+		versions[version.Group] = append(versions[version.Group], version)
+		if err := scheme.SetVersionPriority(versions[version.Group]...); err != nil {
 			return nil, fmt.Errorf("registering %s: %w", version, err)
 		}
 	}
-	if err := registerEventConversions(scheme); err != nil {
+	if err := errors.Join(registerEventConversions(scheme), registerTokenReviewConversions(scheme)); err != nil {
 		return nil, err
 	}
 	for _, resource := range resources {
@@ -76,9 +83,12 @@ func NewScheme(resources []Resource) (*runtime.Scheme, error) {
 // both.
 func registerHub(scheme *runtime.Scheme, version schema.GroupVersion) {
 	hub := schema.GroupVersion{Group: version.Group, Version: runtime.APIVersionInternal}
-	if version == eventsv1.SchemeGroupVersion {
+	switch version {
+	case eventsv1.SchemeGroupVersion:
 		scheme.AddKnownTypes(hub, &corev1.Event{}, &corev1.EventList{})
 		return
+	case authenticationv1beta1.SchemeGroupVersion:
+		return // the types of v1 are the hub
 	}
 	for kind, goType := range scheme.KnownTypes(version) {
 		if strings.HasPrefix(goType.PkgPath(), "k8s.io/api/") {

@@ -8,7 +8,7 @@ func Table() []Resource {
 	return []Resource{
 		configMaps(), events(), namespaces(), nodes(), pods(), podTemplates(), secrets(), serviceAccounts(), services(),
 		eventsV1(),
-		selfSubjectReviews(), tokenReviews(),
+		selfSubjectReviews(), tokenReviews(), tokenReviewsV1beta1(),
 		localSubjectAccessReviews(), selfSubjectAccessReviews(), selfSubjectRulesReviews(), subjectAccessReviews(),
 		jobs(),
 		leases(),

@@ -19,7 +19,9 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
 
-func tokenReviews() Resource {
+func tokenReviews() Resource { return newTokenReviews() }
+
+func newTokenReviews() *review[*authenticationv1.TokenReview] {
 	return &review[*authenticationv1.TokenReview]{
 		groupVersion: authenticationv1.SchemeGroupVersion,
 		kind:         "TokenReview", plural: "tokenreviews", singular: "tokenreview",

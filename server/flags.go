@@ -5,6 +5,7 @@ package server
 
 import (
 	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
 )
 
 // keptFlags are the flags of k8s.io/apiserver's option sets that Muster has.
@@ -41,6 +42,10 @@ func keptFlags() []string {
 		"contention-profiling", "debug-socket-path", "profiling",
 
 		"client-ca-file",
+
+		"authentication-token-webhook-cache-ttl",
+		"requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
+		"requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
 	}
 }
 
@@ -48,10 +53,9 @@ func keptFlags() []string {
 // not have, each with the reason.
 func refusedFlags() map[string]string {
 	const (
-		delegated  = "Muster decides itself who is calling and what they may do; it asks no other API server"
-		frontProxy = "there is no front proxy before Muster whose headers it would trust"
-		gates      = "feature gates are state of the whole process; Muster runs the released behaviour"
-		plugins    = "the admission plugins of Muster are always on"
+		delegated = "Muster decides itself who is calling and what they may do; --authentication-token-webhook-config-file asks another service about tokens"
+		gates     = "feature gates are state of the whole process; Muster runs the released behaviour"
+		plugins   = "the admission plugins of Muster are always on"
 	)
 	return map[string]string{
 		"cert-dir":                     "certificates live in --data-dir",
@@ -62,14 +66,10 @@ func refusedFlags() map[string]string {
 		"enable-priority-and-fairness": "its objects (flowcontrol.apiserver.k8s.io) are not served; --max-requests-inflight limits",
 
 		"authentication-kubeconfig": delegated, "authentication-skip-lookup": delegated,
-		"authentication-tolerate-lookup-failure": delegated, "authentication-token-webhook-cache-ttl": delegated,
-		"authorization-kubeconfig": delegated, "authorization-always-allow-paths": delegated,
+		"authentication-tolerate-lookup-failure": delegated,
+		"authorization-kubeconfig":               delegated, "authorization-always-allow-paths": delegated,
 		"authorization-webhook-cache-authorized-ttl": delegated, "authorization-webhook-cache-unauthorized-ttl": delegated,
 		"kubeconfig": delegated,
-
-		"requestheader-allowed-names": frontProxy, "requestheader-client-ca-file": frontProxy,
-		"requestheader-extra-headers-prefix": frontProxy, "requestheader-group-headers": frontProxy,
-		"requestheader-uid-headers": frontProxy, "requestheader-username-headers": frontProxy,
 
 		"feature-gates": gates, "emulated-version": gates, "min-compatibility-version": gates,
 		"emulation-forward-compatible": gates, "runtime-config-emulation-forward-compatible": gates,
@@ -77,7 +77,7 @@ func refusedFlags() map[string]string {
 
 		"admission-control-config-file": plugins, "enable-admission-plugins": plugins, "disable-admission-plugins": plugins,
 
-		"egress-selector-config-file": "Muster calls nobody but its store and its audit webhook",
+		"egress-selector-config-file": "Muster calls nobody but its store, its webhooks and the issuers of other tokens, each directly",
 		"tracing-config-file":         "no traces are recorded",
 	}
 }
@@ -93,6 +93,7 @@ func upstreamFlags(o *Options) *pflag.FlagSet {
 	o.Features.AddFlags(all)
 	authentication := pflag.NewFlagSet("authentication", pflag.ContinueOnError)
 	authentication.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "Authorities (PEM) whose client certificates are accepted beside the server's own.")
+	o.Authentication.addUpstreamFlags(authentication)
 	all.AddFlagSet(authentication)
 	return all
 }
@@ -107,6 +108,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.Lookup("etcd-servers").Usage = "Addresses of an external etcd cluster. Without them the store is in this process, below --data-dir."
 	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "Further names or addresses for the serving certificate that the server makes itself. May be given several times.")
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials pass as system:anonymous, who may see health and version.")
+	anonymous := fs.Lookup("anonymous-auth")
+	anonymous.Value = cliflag.NewTracker(anonymous.Value, &o.Authentication.anonymousAuthGiven)
+	o.Authentication.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
 	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews and the documents of OIDC discovery a short path through the server. The answers are the same without it.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")

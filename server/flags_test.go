@@ -77,3 +77,19 @@ func TestAServerHasTheKeptFlagsAndNoRefusedOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAWayInThatIsNotServedSaysWhatIs(t *testing.T) {
+	t.Parallel()
+	for name, instead := range unservedFlags() {
+		o := NewOptions()
+		set := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o.AddFlags(set)
+		if err := set.Parse([]string{"--" + name, "x"}); err != nil {
+			t.Errorf("--%s: %v", name, err)
+		}
+		want := "--" + name + " is not served: " + instead
+		if err := o.validate(); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}

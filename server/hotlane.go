@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
@@ -35,7 +36,7 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 			General: general,
 			Callers: hotlane.Callers{
 				Seen:         h.seen,
-				Certificates: h.certificates(c.SecureServing.ClientCA),
+				Certificates: h.certificates(h.userCAs),
 			},
 			Authorizer: c.Authorization.Authorizer,
 			Admission:  c.AdmissionControl,
@@ -69,11 +70,14 @@ func (h *house) certificates(ca dynamiccertificates.CAContentProvider) *hotlane.
 	return known
 }
 
-// answerersOf are the storages by the name of their resource alone.
-func answerersOf(groups map[string]map[string]rest.Storage) map[string]rest.Storage {
+// answerersOf are the storages of the v1 groups, by the name of their resource
+// alone.
+func answerersOf(groups map[schema.GroupVersion]map[string]rest.Storage) map[string]rest.Storage {
 	all := map[string]rest.Storage{}
-	for _, storages := range groups {
-		maps.Copy(all, storages)
+	for version, storages := range groups {
+		if version.Version == "v1" {
+			maps.Copy(all, storages)
+		}
 	}
 	return all
 }

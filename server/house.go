@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"k8s.io/apiserver/pkg/admission"
 	auditinternal "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
 	"github.com/muster-identity/muster/admission/serviceaccount"
@@ -46,12 +48,18 @@ type house struct {
 	authorizer authorizer.Authorizer
 	keys       *keyring.Keyring
 	tokens     *authn.ServiceAccounts
-	issuer     *issuer.Issuer
 	legacyUses *controller.LegacyTokenUses
 
 	// answerers and documents are what the hot lane answers with.
 	answerers map[string]rest.Storage
 	documents map[string]hotlane.Document
+	// userCAs are the authorities of client certificates.
+	userCAs dynamiccertificates.CAContentProvider
+	// bearers knows all bearer tokens, not only those of accounts.
+	bearers authenticator.Token
+	// configuration is the file of other issuers; nil for none.
+	configuration *configurationFile
+	issuer        *issuer.Issuer
 
 	controllers *worker
 	// background are the goroutines that end with the server.
@@ -123,10 +131,9 @@ func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) 
 
 // decide puts the deciders into the handler chain.
 func (h *house) decide(config *genericapiserver.Config) error {
-	options := h.server.Options
-	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
-	tokens := h.tokens.ForRequests(auditing(config))
-	config.Authentication.Authenticator = authn.Pace(authn.Chain(config.SecureServing.ClientCA.VerifyOptions, tokens, options.AnonymousAuth))
+	if err := h.openWays(config); err != nil {
+		return err
+	}
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()

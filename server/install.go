@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -15,21 +16,22 @@ import (
 	"github.com/muster-identity/muster/registry"
 )
 
-// build makes the storage of all resources, grouped as they are served. The
-// main storages go into all as soon as they exist.
-func build(resources []registry.Resource, env registry.Environment, all stores) (map[string]map[string]rest.Storage, error) {
-	groups := map[string]map[string]rest.Storage{}
+// build makes the storage of all resources, by the versions of the groups that
+// serve them. The main storages go into all as soon as they exist.
+func build(resources []registry.Resource, env registry.Environment, all stores) (map[schema.GroupVersion]map[string]rest.Storage, error) {
+	groups := map[schema.GroupVersion]map[string]rest.Storage{}
 	for _, resource := range resources {
 		made, err := resource.Storage(env)
 		if err != nil {
 			return nil, err
 		}
 		name := resource.GroupVersionResource()
-		if groups[name.Group] == nil {
-			groups[name.Group] = map[string]rest.Storage{}
+		version := name.GroupVersion()
+		if groups[version] == nil {
+			groups[version] = map[string]rest.Storage{}
 		}
 		for path, storage := range made {
-			groups[name.Group][path] = storage
+			groups[version][path] = storage
 		}
 		all[name.GroupResource()] = made[name.Resource]
 	}
@@ -38,23 +40,28 @@ func build(resources []registry.Resource, env registry.Environment, all stores) 
 
 // install serves the groups. The core group is served below /api, all others
 // below /apis.
-func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, groups map[string]map[string]rest.Storage) error {
+func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, groups map[schema.GroupVersion]map[string]rest.Storage) error {
 	parameters := runtime.NewParameterCodec(scheme)
 	var named []*genericapiserver.APIGroupInfo
+	infos := map[string]*genericapiserver.APIGroupInfo{}
 	versions := registry.GroupVersions()
 	for i, version := range versions {
 		// The list of groups keeps their order by itself; the aggregated one,
 		// which clients ask for, sorts by these priorities.
 		server.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(version), len(versions)-i, 1)
-		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
-		info.VersionedResourcesStorageMap[version.Version] = groups[version.Group]
-		if version.Group != "" {
-			named = append(named, &info)
+		if info, ok := infos[version.Group]; ok {
+			info.VersionedResourcesStorageMap[version.Version] = groups[version]
 			continue
 		}
-		if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &info); err != nil {
-			return fmt.Errorf("serving the core group: %w", err)
+		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
+		info.VersionedResourcesStorageMap[version.Version] = groups[version]
+		infos[version.Group] = &info
+		if version.Group != "" {
+			named = append(named, &info)
 		}
+	}
+	if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, infos[""]); err != nil {
+		return fmt.Errorf("serving the core group: %w", err)
 	}
 	if err := server.InstallAPIGroups(named...); err != nil {
 		return fmt.Errorf("serving the API groups: %w", err)

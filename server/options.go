@@ -56,6 +56,7 @@ type Options struct {
 	// answers are the same without it.
 	HotLane bool
 
+	Authentication  AuthenticationOptions
 	ServiceAccounts ServiceAccountOptions
 }
 
@@ -133,6 +134,7 @@ func NewOptions() *Options {
 		EventTTL:              defaultEventTTL,
 		ServiceAccounts:       ServiceAccountOptions{Lookup: true, TokenConsistency: LocalConsistency},
 		HotLane:               true,
+		Authentication:        newAuthenticationOptions(),
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
@@ -178,6 +180,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.validateEtcd()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.Authentication.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {
@@ -253,6 +256,9 @@ func (o *Options) validateFiles() []error {
 		if _, err := os.ReadFile(file); err != nil {
 			errs = append(errs, fmt.Errorf("--encryption-provider-config: %w", err))
 		}
+	}
+	if _, _, err := o.configuration(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := o.ServiceAccounts.givenSigner(); err != nil {
 		errs = append(errs, err)

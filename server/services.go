@@ -39,7 +39,7 @@ func (h *house) services() (registry.Services, error) {
 		EventTTL:           options.EventTTL,
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		RuleResolver:       h.rbac,
-		TokenAuthenticator: h.tokens,
+		TokenAuthenticator: h.bearers,
 		TokenExplainer:     h.tokens,
 		TokenIssuer:        tokenIssuer{h.issuer},
 	}, nil
