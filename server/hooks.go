@@ -72,6 +72,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		}},
 		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},
+		{"signing-keys", h.followKeys},
 	}, nil
 }
 

@@ -34,24 +34,22 @@ type house struct {
 	rbac   *authz.RBAC
 	// authorizer is RBAC behind the members of system:masters, who may all.
 	authorizer authorizer.Authorizer
-	keys       *keyring.Keyring
-	tokens     *authn.ServiceAccounts
-	issuer     *issuer.Issuer
+	// keys has no keys before openKeys, which needs the store.
+	keys   *keyring.Keyring
+	opened keys
+	tokens *authn.ServiceAccounts
+	issuer *issuer.Issuer
 
 	controllers *worker
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
 
-func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}, controllers: newWorker(s)}
-	keys, err := loadKeys(&s.Options.ServiceAccounts, dir)
-	if err != nil {
-		return nil, err
-	}
-	h.keys = keys
+func (s *Server) newHouse() (*house, error) {
+	h := &house{server: s, stores: stores{}, keys: keyring.New(nil), controllers: newWorker(s)}
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)
+	var err error
 	h.authorizer, err = union.New(
 		union.NamedAuthorizer{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
 		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: h.rbac},
@@ -61,38 +59,15 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	}
 	options := s.Options.ServiceAccounts
 	h.tokens = authn.NewServiceAccounts(authn.ServiceAccounts{
-		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
+		Issuers: options.Issuers, Keys: h.keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
 	})
 	h.issuer = &issuer.Issuer{
-		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
+		Objects: h.view, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
 		MaxExpiration: options.MaxExpiration, ExtendExpiration: options.ExtendExpiration,
 		Now: s.Now, NewID: uuid.NewString,
 	}
 	return h, nil
-}
-
-// loadKeys makes the keyring: the signing key, given or of the data dir, and
-// further keys that verify.
-func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) {
-	signer, err := o.givenSigner()
-	if err != nil {
-		return nil, err
-	}
-	if signer == nil {
-		if signer, err = keyring.LoadOrGenerate(dir.join("pki", "sa.key")); err != nil {
-			return nil, err
-		}
-	}
-	others, err := o.givenKeys()
-	if err != nil {
-		return nil, err
-	}
-	ring, err := keyring.NewRing(signer, others...)
-	if err != nil {
-		return nil, fmt.Errorf("service account keys: %w", err)
-	}
-	return keyring.New(ring), nil
 }
 
 // decide puts the deciders into the handler chain.

@@ -39,6 +39,7 @@ func (h *house) services() (registry.Services, error) {
 		EventTTL:           options.EventTTL,
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		RuleResolver:       h.rbac,
+		SigningKeys:        h.opened.shown,
 		TokenAuthenticator: h.tokens,
 		TokenIssuer:        tokenIssuer{h.issuer},
 	}, nil

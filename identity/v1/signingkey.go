@@ -42,8 +42,6 @@ const (
 	SigningKeySigning SigningKeyState = "Signing"
 	// SigningKeyVerifying is the state of a key that signs no more, while tokens that it has signed may be good.
 	SigningKeyVerifying SigningKeyState = "Verifying"
-	// SigningKeyRetired is the state of a key whose tokens are refused.
-	SigningKeyRetired SigningKeyState = "Retired"
 )
 
 // SigningKeyStatus is what a key is used for.
