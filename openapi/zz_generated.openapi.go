@@ -609,7 +609,7 @@ func schema_muster_identity_muster_identity_v1_SigningKey(ref common.ReferenceCa
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is the key itself. It cannot be changed.",
+							Description: "spec is the key itself. It is the server that makes it: to create a SigningKey is to have it make one.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.SigningKeySpec{}.OpenAPIModelName()),
 						},
@@ -622,7 +622,6 @@ func schema_muster_identity_muster_identity_v1_SigningKey(ref common.ReferenceCa
 						},
 					},
 				},
-				Required: []string{"spec"},
 			},
 		},
 		Dependencies: []string{

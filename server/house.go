@@ -50,11 +50,7 @@ func (s *Server) newHouse() (*house, error) {
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)
 	var err error
-	h.authorizer, err = union.New(
-		union.NamedAuthorizer{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: h.rbac},
-	)
-	if err != nil {
+	if h.authorizer, err = union.New(h.authorizers()...); err != nil {
 		return nil, fmt.Errorf("making the authorizer: %w", err)
 	}
 	options := s.Options.ServiceAccounts
@@ -70,11 +66,26 @@ func (s *Server) newHouse() (*house, error) {
 	return h, nil
 }
 
+// authorizers are asked in this order; the first that has an opinion counts.
+func (h *house) authorizers() []union.NamedAuthorizer {
+	all := []union.NamedAuthorizer{
+		{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
+		{AuthorizerName: "rbac", Authorizer: h.rbac},
+	}
+	if h.server.Options.ServiceAccounts.DiscoveryAnonymous {
+		all = append(all, union.NamedAuthorizer{AuthorizerName: "service-account-discovery", Authorizer: authz.PublicPaths(discoveryPaths())})
+	}
+	return all
+}
+
 // decide puts the deciders into the handler chain.
 func (h *house) decide(config *genericapiserver.Config) error {
 	options := h.server.Options
 	config.Authentication.APIAudiences = options.ServiceAccounts.APIAudiences
 	config.Authentication.Authenticator = authn.Chain(config.SecureServing.ClientCA.VerifyOptions, h.tokens, options.AnonymousAuth)
+	if options.ServiceAccounts.DiscoveryAnonymous && !options.AnonymousAuth {
+		config.Authentication.Authenticator = authn.AnonymousAt(config.Authentication.Authenticator, discoveryPaths()...)
+	}
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac
 	config.AdmissionControl = h.admission()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,7 +86,12 @@ func (h *house) fileKeys(context.Context, *dataDir, *genericapiserver.Config) (k
 		return keys{}, err
 	}
 	h.keys.Replace(ring)
-	return keys{signer: lastingKeys{h.keys}, shown: newFixedKeys(ring), follow: func(context.Context) {}}, nil
+	shown := newShownKeys(
+		ring,
+		"the server signs with the key of --service-account-signing-key-file and makes none: put another file there and the old one into --service-account-key-file, and restart the server",
+		"the keys are those of --service-account-signing-key-file and --service-account-key-file: take it out of its file and restart the server",
+	)
+	return keys{signer: lastingKeys{h.keys}, shown: shown, follow: func(context.Context) {}}, nil
 }
 
 // storedKeys are those that the store holds for all its replicas.
@@ -160,34 +166,42 @@ func (k lastingKeys) Sign(ctx context.Context, payload []byte, _ time.Duration) 
 	return k.keyring.Sign(ctx, payload)
 }
 
-// fixedKeys are shown, and not changed, through the API.
-type fixedKeys struct{ editions rotation.Editions }
+// shownKeys are keys of others: the API shows them and changes none.
+type shownKeys struct {
+	editions       rotation.Editions
+	revision       atomic.Int64
+	rotate, retire string
+}
 
-func newFixedKeys(ring *keyring.Ring) *fixedKeys {
+// newShownKeys shows a ring; rotate and retire say how the operator does that.
+func newShownKeys(ring *keyring.Ring, rotate, retire string) *shownKeys {
+	s := &shownKeys{rotate: rotate, retire: retire}
+	s.show(ring)
+	return s
+}
+
+// show shows another ring. Calls must not overlap.
+func (s *shownKeys) show(ring *keyring.Ring) {
 	var all []rotation.Status
 	for i, key := range ring.Keys() {
 		state := rotation.Verifying
-		if i == 0 {
+		if i == 0 { // a ring has the signer's first
 			state = rotation.Signing
 		}
 		all = append(all, rotation.Status{Key: key, State: state})
 	}
-	f := &fixedKeys{}
-	f.editions.Add(1, all)
-	return f
+	s.editions.Add(s.revision.Add(1), all)
 }
 
-// Editions has one edition.
-func (f *fixedKeys) Editions() *rotation.Editions { return &f.editions }
+// Editions are what has been shown.
+func (s *shownKeys) Editions() *rotation.Editions { return &s.editions }
 
 // Rotate refuses, and says how it is done.
-func (f *fixedKeys) Rotate(context.Context, bool) (string, error) {
-	return "", &rotation.Refusal{Reason: "the server signs with the key of --service-account-signing-key-file and makes none: " +
-		"put another file there and the old one into --service-account-key-file, and restart the server"}
+func (s *shownKeys) Rotate(context.Context, bool) (string, error) {
+	return "", &rotation.Refusal{Reason: s.rotate}
 }
 
 // Retire refuses, and says how it is done.
-func (f *fixedKeys) Retire(context.Context, string, bool) error {
-	return &rotation.Refusal{Reason: "the keys of the server are those of --service-account-signing-key-file and --service-account-key-file: " +
-		"take the key out of its file and restart the server"}
+func (s *shownKeys) Retire(context.Context, string, bool) error {
+	return &rotation.Refusal{Reason: s.retire}
 }

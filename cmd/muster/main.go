@@ -102,6 +102,6 @@ kubectl, client-go and every library built on them work unchanged.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newVersionCommand())
 	return root
 }

@@ -15,8 +15,9 @@ type SigningKey struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is the key itself. It cannot be changed.
-	Spec SigningKeySpec `json:"spec"`
+	// spec is the key itself. It is the server that makes it: to create a SigningKey is to have it make one.
+	// +optional
+	Spec SigningKeySpec `json:"spec,omitempty"`
 	// status is what the key is used for now.
 	// +optional
 	Status SigningKeyStatus `json:"status,omitempty"`
