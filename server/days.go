@@ -44,7 +44,13 @@ func (d *days) String() string {
 	if whole := time.Duration(*d); whole%day == 0 && whole > 0 {
 		return strconv.FormatInt(int64(whole/day), 10) + "d"
 	}
-	return time.Duration(*d).String()
+	text := time.Duration(*d).String() // such as 5h0m0s
+	for _, rest := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, rest) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // Type is the word for the flag's value in the help.

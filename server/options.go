@@ -298,7 +298,7 @@ func (o *ServiceAccountOptions) validate() []error {
 		errs = append(errs, fmt.Errorf("--service-account-max-token-expiration %s must be between 1 hour and 2^32 seconds", max))
 	}
 	if period := o.SigningKeyRotation; period != 0 && period < rotation.MinPeriod {
-		errs = append(errs, fmt.Errorf("--signing-key-rotation %s must be 0 (never) or at least %s", period, rotation.MinPeriod))
+		errs = append(errs, fmt.Errorf("--signing-key-rotation %s must be 0 (never) or at least %s", (*days)(&period), new(days(rotation.MinPeriod))))
 	}
 	if algorithm := keyring.Algorithm(o.SigningKeyAlgorithm); !slices.Contains(keyring.Algorithms(), algorithm) {
 		errs = append(errs, fmt.Errorf("--signing-key-algorithm %q must be one of %v", algorithm, keyring.Algorithms()))

@@ -234,8 +234,9 @@ func (k *Keys) statuses(l Ledger) []Status {
 
 const (
 	// maxWait is how long a replica waits at most before it looks at the clock
-	// again, which may have been set.
-	maxWait = time.Minute
+	// again, which may have been set, or have stood still with the machine. To
+	// look costs microseconds.
+	maxWait = time.Second
 	// retryPause is how long it waits after a step that has failed.
 	retryPause = 10 * time.Second
 )
