@@ -4,7 +4,7 @@
 # make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
 # make bench-go   runs the benchmarks of the packages
 # make lint       formatting, go vet, staticcheck
-# make generate   writes the OpenAPI definitions anew
+# make generate   writes the OpenAPI definitions and the deep copies anew
 # make binaries   builds all that end-to-end tests run
 # make conformance-kubernetes   holds Kubernetes to what Muster is held to
 
@@ -77,7 +77,7 @@ vet:
 	go vet $(REPRODUCIBLE) ./...
 
 generate:
-	scripts/generate-openapi openapi
+	scripts/generate .
 
 clean:
 	rm -rf bin

@@ -304,7 +304,7 @@ func forgeries() []attack {
 		{"ECDSA: in ASN.1", (*target).asn1, badSignature},
 		{"ECDSA: of the hash for ES512", func(a *target) string {
 			digest := sha512.Sum512([]byte(a.header + "." + a.payload))
-			r, s, err := ecdsa.Sign(rand.Reader, a.desk.signer.private, digest[:])
+			r, s, err := ecdsa.Sign(rand.Reader, a.desk.signer.private.(*ecdsa.PrivateKey), digest[:])
 			if err != nil {
 				a.t.Fatal(err)
 			}

@@ -18,7 +18,7 @@ import (
 
 func ringOf(t testing.TB) *keyring.Ring {
 	t.Helper()
-	private, err := keyring.Generate()
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ package authn_test
 
 import (
 	"context"
-	"crypto/ecdsa"
+	"crypto"
 	"sync"
 	"testing"
 	"time"
@@ -117,14 +117,14 @@ func (w *world) asked() int {
 
 // signer is a private key and the id that it signs under.
 type signer struct {
-	private *ecdsa.PrivateKey
+	private crypto.Signer
 	key     keyring.Key
 	keyring.Signer
 }
 
 func newSigner(t testing.TB) signer {
 	t.Helper()
-	private, err := keyring.Generate()
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,11 @@ type Objects interface {
 	Node(ctx context.Context, name string) (live.Node, error)
 }
 
-// Signer signs the claims. Calls may overlap. After an error there is no
-// token; the request fails as an internal error and may be sent again.
+// Signer signs the claims of a token that lives for lifetime, so that the key
+// is kept for as long. Calls may overlap. After an error there is no token; the
+// request fails as an internal error and may be sent again.
 type Signer interface {
-	Sign(ctx context.Context, payload []byte) (compact string, err error)
+	Sign(ctx context.Context, payload []byte, lifetime time.Duration) (compact string, err error)
 }
 
 // Issuer answers token requests. Its fields are set before the first call and
@@ -208,7 +209,7 @@ func (i *Issuer) sign(ctx context.Context, grant token.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	compact, err := i.Signer.Sign(ctx, payload)
+	compact, err := i.Signer.Sign(ctx, payload, grant.Lifetime)
 	if err != nil {
 		return "", err
 	}

@@ -105,7 +105,7 @@ type office struct {
 
 func newOffice(t testing.TB, w world) *office {
 	t.Helper()
-	private, err := keyring.Generate()
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func newOffice(t testing.TB, w world) *office {
 	return &office{
 		Issuer: issuer.Issuer{
 			Objects:      w,
-			Signer:       signer,
+			Signer:       lasting{signer},
 			Issuer:       api,
 			APIAudiences: []string{api, "api"},
 			Now:          func() time.Time { return now },
@@ -124,6 +124,13 @@ func newOffice(t testing.TB, w world) *office {
 		},
 		key: signer.Keys()[0],
 	}
+}
+
+// lasting is a signer whose key is kept for good.
+type lasting struct{ keyring.Signer }
+
+func (l lasting) Sign(ctx context.Context, payload []byte, _ time.Duration) (string, error) {
+	return l.Signer.Sign(ctx, payload)
 }
 
 func (o *office) claims(t testing.TB, compact string) *token.Claims {
@@ -394,6 +401,6 @@ func TestTheAuditEventNamesTheNewTokenAndNoOther(t *testing.T) {
 // broken is a signer without a key.
 type broken struct{}
 
-func (broken) Sign(context.Context, []byte) (string, error) {
+func (broken) Sign(context.Context, []byte, time.Duration) (string, error) {
 	return "", errors.New("the signer is away")
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // Where the documents are served, and as what. Kubernetes serves them there;
@@ -65,17 +63,16 @@ func NewMetadata(issuer, jwksURI string, keys []Key) (*Metadata, error) {
 	if err := checkHTTPS("JWKS URI", jwksURI); err != nil {
 		return nil, err
 	}
-	var set jose.JSONWebKeySet
+	var published []Key
 	var algorithms []string
 	for _, key := range keys {
 		if key.Unpublished {
 			continue
 		}
-		alg := string(key.Algorithm)
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public, KeyID: key.ID, Algorithm: alg, Use: "sig"})
-		algorithms = append(algorithms, alg)
+		published = append(published, key)
+		algorithms = append(algorithms, string(key.Algorithm))
 	}
-	if len(set.Keys) == 0 {
+	if len(published) == 0 {
 		return nil, errors.New("there is no key to publish")
 	}
 	slices.Sort(algorithms)
@@ -85,17 +82,17 @@ func NewMetadata(issuer, jwksURI string, keys []Key) (*Metadata, error) {
 		ResponseTypes: []string{"id_token"},
 		SubjectTypes:  []string{"public"},
 		Algorithms:    slices.Compact(algorithms),
-	}, set)
+	}, published)
 }
 
-func render(c configuration, set jose.JSONWebKeySet) (*Metadata, error) {
+func render(c configuration, published []Key) (*Metadata, error) {
 	config, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding discovery document: %w", err)
 	}
-	keySet, err := json.Marshal(set)
+	keySet, err := EncodeKeySet(published)
 	if err != nil {
-		return nil, fmt.Errorf("encoding key set: %w", err)
+		return nil, err
 	}
 	return &Metadata{Configuration: config, KeySet: keySet}, nil
 }

@@ -4,11 +4,11 @@
 package keyring
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // howToMake is the mend for a signing key that cannot be used.
@@ -17,6 +17,20 @@ const howToMake = " (make one with: openssl ecparam -name prime256v1 -genkey -no
 // LoadSigner reads the first private key in a PEM file. Errors name the file
 // and the mend.
 func LoadSigner(path string) (*LocalSigner, error) {
+	private, err := LoadPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := NewLocalSigner(private)
+	if err != nil {
+		return nil, fmt.Errorf("signing key file %q: %w%s", path, err, howToMake)
+	}
+	return signer, nil
+}
+
+// LoadPrivate reads the first private key in a PEM file. Errors name the file
+// and the mend; one is fs.ErrNotExist if there is no file.
+func LoadPrivate(path string) (crypto.Signer, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading signing key: %w%s", err, mend(err))
@@ -25,11 +39,7 @@ func LoadSigner(path string) (*LocalSigner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing key file %q: %w%s", path, err, howToMake)
 	}
-	signer, err := NewLocalSigner(private)
-	if err != nil {
-		return nil, fmt.Errorf("signing key file %q: %w%s", path, err, howToMake)
-	}
-	return signer, nil
+	return private, nil
 }
 
 // mend is what to do about a file that cannot be read, if that is known.
@@ -43,77 +53,21 @@ func mend(err error) string {
 	return ""
 }
 
-// LoadKeys reads all keys in a PEM file: public keys, certificates, and the
-// public halves of private keys. Errors name the file and the mend.
+// LoadKeys reads all keys in a file: of PEM public keys, certificates, and the
+// public halves of private keys; or the keys of a JWKS document, as an issuer
+// publishes them. Errors name the file and the mend.
 func LoadKeys(path string) ([]Key, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading verification keys: %w%s", err, mend(err))
 	}
-	keys, err := DecodePublic(data)
+	decode := DecodePublic
+	if isKeySet(data) {
+		decode = DecodeKeySet
+	}
+	keys, err := decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("verification key file %q: %w", path, err)
 	}
 	return keys, nil
-}
-
-// LoadOrGenerate reads the signing key in a file, and makes a new one if there
-// is no such file. It never writes over a file that it cannot use, for tokens
-// signed with what it holds may be about. One process at a time may call it
-// for a path; the folder must exist.
-func LoadOrGenerate(path string) (*LocalSigner, error) {
-	signer, err := LoadSigner(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return signer, err
-	}
-	private, err := Generate()
-	if err != nil {
-		return nil, fmt.Errorf("generating signing key: %w", err)
-	}
-	data, err := EncodePrivate(private)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeSecret(path, data); err != nil {
-		return nil, fmt.Errorf("writing new signing key %q: %w", path, err)
-	}
-	return NewLocalSigner(private)
-}
-
-// writeSecret writes a file that only its owner may read, so that after a
-// crash at any point the path holds all of it or does not exist:
-//
-//  1. write a file of another name, mode 0600 from the start, and sync it;
-//  2. rename it to the path;
-//  3. sync the folder, so that the name outlives a crash, too.
-func writeSecret(path string, data []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

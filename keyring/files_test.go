@@ -207,77 +207,26 @@ func TestAFileThatIsMissingIsNamedWithTheMend(t *testing.T) {
 	says(t, err, "reading verification keys", path)
 }
 
-func TestTheSigningKeyIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
+func TestKeysAreMadeForEachAlgorithm(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sa.key")
-	first, err := keyring.LoadOrGenerate(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if alg := first.Keys()[0].Algorithm; alg != "ES256" {
-		t.Errorf("algorithm %s, want ES256", alg)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, want 0600", info.Mode().Perm())
-	}
-	again, err := keyring.LoadOrGenerate(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Keys()[0].ID != again.Keys()[0].ID {
-		t.Error("the second start has another key")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 1 {
-		t.Errorf("%d files are left in the folder, want the key alone", len(entries))
-	}
-}
-
-func TestAKeyFileThatCannotBeUsedIsNeverWrittenOver(t *testing.T) {
-	t.Parallel()
-	path := write(t, []byte("precious, but damaged"))
-	_, err := keyring.LoadOrGenerate(path)
-	says(t, err, path)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(data) != "precious, but damaged" {
-		t.Error("the file has changed")
-	}
-}
-
-func TestAKeyThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
-	t.Parallel()
-	t.Run("no folder", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "none", "sa.key")
-		_, err := keyring.LoadOrGenerate(path)
-		says(t, err, "writing new signing key", path)
-	})
-	t.Run("a dangling link to a folder that is not there", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		path := filepath.Join(dir, "sa.key")
-		if err := os.Symlink(filepath.Join(dir, "none", "sa.key"), path); err != nil {
+	for _, algorithm := range keyring.Algorithms() {
+		private, err := keyring.Generate(algorithm)
+		if err != nil {
 			t.Fatal(err)
 		}
-		// The rename takes the place of the link; what it points to is not made.
-		if _, err := keyring.LoadOrGenerate(path); err != nil {
-			t.Fatal(err)
+		key := signerOf(t, private).Keys()[0]
+		if key.Algorithm != algorithm {
+			t.Errorf("a key for %s signs with %s", algorithm, key.Algorithm)
 		}
-		if _, err := os.Stat(filepath.Join(dir, "none")); !os.IsNotExist(err) {
-			t.Errorf("the target of the link: %v", err)
+		if strings.HasPrefix(key.ID, "-") {
+			t.Errorf("the id %q looks like a flag", key.ID)
 		}
-	})
+	}
+	private, err := keyring.Generate("HS256")
+	if private != nil {
+		t.Error("a key for HS256")
+	}
+	says(t, err, `"HS256"`, "ES256 ES384 ES512 RS256")
 }
 
 // What is accepted means the same after the way back; what is refused is nil.
@@ -293,10 +242,7 @@ func FuzzKeyFiles(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	private, err := keyring.Generate()
-	if err != nil {
-		f.Fatal(err)
-	}
+	private := ecKey(f, elliptic.P256())
 	f.Add(block(f, "EC PRIVATE KEY")(x509.MarshalECPrivateKey(private)))
 	f.Add(block(f, "PRIVATE KEY")(x509.MarshalPKCS8PrivateKey(private)))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -38,6 +38,15 @@ func EncodePrivate(private crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), nil
 }
 
+// EncodePublic is the public key as PEM: PUBLIC KEY (PKIX).
+func EncodePublic(key Key) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key.Public)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a public key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: blockPublic, Bytes: der}), nil
+}
+
 // DecodePrivate reads the first private key in PEM data. Blocks of other types
 // are passed over (OpenSSL writes EC PARAMETERS before a key).
 func DecodePrivate(data []byte) (crypto.Signer, error) {

@@ -9,7 +9,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -22,9 +24,45 @@ type LocalSigner struct {
 
 var _ Signer = (*LocalSigner)(nil)
 
-// Generate makes a new key for ES256.
-func Generate() (*ecdsa.PrivateKey, error) {
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// Algorithm is how a key signs, by its name in RFC 7518.
+type Algorithm = jose.SignatureAlgorithm
+
+// DefaultAlgorithm is that of a key for which nobody has named one.
+const DefaultAlgorithm Algorithm = jose.ES256
+
+// Algorithms are those for which Generate makes keys.
+func Algorithms() []Algorithm { return []Algorithm{jose.ES256, jose.ES384, jose.ES512, jose.RS256} }
+
+// Generate makes a new key for one of Algorithms; the error tells of another.
+// Its id does not begin with a dash, which a command line takes for a flag.
+func Generate(algorithm Algorithm) (crypto.Signer, error) {
+	for {
+		private, err := generate(algorithm)
+		if err != nil {
+			return nil, err
+		}
+		id, err := keyID(private.Public())
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(id, "-") {
+			return private, nil
+		}
+	}
+}
+
+func generate(algorithm Algorithm) (crypto.Signer, error) {
+	switch algorithm {
+	case jose.ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case jose.ES384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case jose.ES512:
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case jose.RS256:
+		return rsa.GenerateKey(rand.Reader, minRSABits)
+	}
+	return nil, fmt.Errorf("no keys are made for the algorithm %q: use one of %v", algorithm, Algorithms())
 }
 
 // NewLocalSigner returns the signer of a private key, an *rsa.PrivateKey or

@@ -34,6 +34,8 @@ type Services struct {
 	NodePortRange utilnet.PortRange
 	// RuleResolver lists what a caller may do, for SelfSubjectRulesReview.
 	RuleResolver authorizer.RuleResolver
+	// SigningKeys are the keys that sign service account tokens.
+	SigningKeys SigningKeys
 	// TokenAuthenticator checks the tokens of TokenReviews.
 	TokenAuthenticator authenticator.Token
 	// TokenExplainer explains what becomes of the tokens of TokenReviews; nil

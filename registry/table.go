@@ -13,5 +13,7 @@ func Table() []Resource {
 		jobs(),
 		leases(),
 		clusterRoleBindings(), clusterRoles(), roleBindings(), roles(),
+		signingKeys{},
+		tokenRevocations(),
 	}
 }

@@ -17,10 +17,11 @@ import (
 // assemble puts the server together, in the order in which its parts need each
 // other:
 //
-//  1. the data dir, its certificates and signing keys;
+//  1. the data dir and its certificates;
 //  2. the store;
 //  3. the deciders: live view, RBAC, authentication, issuer, admission;
-//  4. the storage of the resources over the store, heard by the live view;
+//  4. the signing keys, and the storage of the resources, heard by the live view,
+//     over the store;
 //  5. the HTTP server over all that;
 //  6. the controllers, which are its clients.
 func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
@@ -35,11 +36,11 @@ func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
 	if err := s.openStore(dir); err != nil {
 		return err
 	}
-	house, err := s.newHouse(dir)
+	house, err := s.newHouse()
 	if err != nil {
 		return err
 	}
-	api, err := s.newAPI(house, listener)
+	api, err := s.newAPI(ctx, house, dir, listener)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (s *Server) openStore(dir *dataDir) error {
 }
 
 // newAPI makes the HTTP server with everything it serves.
-func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.GenericAPIServer, error) {
+func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener net.Listener) (*genericapiserver.GenericAPIServer, error) {
 	resources := registry.Table()
 	scheme, err := registry.NewScheme(resources)
 	if err != nil {
@@ -79,6 +80,9 @@ func (s *Server) newAPI(h *house, listener net.Listener) (*genericapiserver.Gene
 	factory := storageFactory(s.store, scheme, codecs, resources, config)
 	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
 		return nil, fmt.Errorf("setting up the storage: %w", err)
+	}
+	if err := h.openKeys(ctx, dir, config); err != nil {
+		return nil, err
 	}
 	services, err := h.services()
 	if err != nil {

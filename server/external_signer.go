@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
 	"github.com/muster-identity/muster/keyring"
@@ -59,22 +60,20 @@ func (s *Server) connectSigner(ctx context.Context) error {
 	return nil
 }
 
-// keys are those of the external signer, or this server's own.
-func (s *Server) keys(dir *dataDir) (*keyring.Keyring, error) {
-	if s.signer == nil {
-		return loadKeys(&s.Options.ServiceAccounts, dir)
+// externalKeys are those of the external signer, which the keyring follows.
+func (h *house) externalKeys(context.Context, *dataDir, *genericapiserver.Config) (keys, error) {
+	signer := h.server.signer
+	h.keys.Replace(signer.Ring())
+	h.keys.Follow(signer)
+	const elsewhere = "the keys are those of --service-account-signing-endpoint: "
+	shown := newShownKeys(signer.Ring(), elsewhere+"rotate them there", elsewhere+"take it out there")
+	follow := func(ctx context.Context) {
+		signer.Follow(ctx, func(ring *keyring.Ring) {
+			h.keys.Replace(ring)
+			shown.show(ring)
+		})
 	}
-	keys := keyring.New(s.signer.Ring())
-	keys.Follow(s.signer)
-	return keys, nil
-}
-
-// followSigner keeps up with the keys of the external signer.
-func (h *house) followSigner(ctx context.Context) error {
-	if signer := h.server.signer; signer != nil {
-		h.background.Go(func() { signer.Follow(ctx, h.keys.Replace) })
-	}
-	return nil
+	return keys{signer: lastingKeys{h.keys}, shown: shown, follow: follow}, nil
 }
 
 // maxExpiration caps the life of tokens: as it is set, else as the external

@@ -119,10 +119,13 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&o.Issuers, "service-account-issuer", o.Issuers, "Issuer of service account tokens; may be given several times: the first signs, all are accepted. Default "+DefaultIssuer+".")
-	fs.StringVar(&o.SigningKeyFile, "service-account-signing-key-file", o.SigningKeyFile, "Private key (PEM) that signs service account tokens. Without it there is one in the data dir.")
 	fs.StringVar(&o.SigningEndpoint, "service-account-signing-endpoint", o.SigningEndpoint, "Unix socket (a path, or @NAME for an abstract one) of a process that has the keys and signs, by the protocol k8s.io/externaljwt v1. Excludes --service-account-signing-key-file and --service-account-key-file.")
-	fs.StringArrayVar(&o.KeyFiles, "service-account-key-file", o.KeyFiles, "Keys (PEM, public or private) whose service account tokens are accepted as well. May be given several times.")
-	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: this server's.")
+	fs.StringVar(&o.SigningKeyFile, "service-account-signing-key-file", o.SigningKeyFile, "Private key (PEM) that signs service account tokens. Without it the keys are in the store, which makes and rotates them.")
+	fs.Var((*days)(&o.SigningKeyRotation), "signing-key-rotation", "How long a key of the store signs before the next one does, such as 90d. 0: until somebody says muster keys rotate.")
+	fs.StringVar(&o.SigningKeyAlgorithm, "signing-key-algorithm", o.SigningKeyAlgorithm, "Algorithm of new keys in the store: ES256, ES384, ES512 or RS256.")
+	fs.StringArrayVar(&o.KeyFiles, "service-account-key-file", o.KeyFiles, "Keys (PEM, public or private, any number in a file, or a JWKS document) whose service account tokens are accepted as well. May be given several times.")
+	fs.StringVar(&o.JWKSURI, "service-account-jwks-uri", o.JWKSURI, "Address of the public keys in the discovery document. Default: below the issuer, if its host is --external-hostname, --advertise-address or a --tls-san; else at this server's address.")
+	fs.BoolVar(&o.DiscoveryAnonymous, "service-account-discovery-anonymous", o.DiscoveryAnonymous, "Let requests without credentials read the two OpenID Connect documents, and nothing else.")
 	fs.DurationVar(&o.MaxExpiration, "service-account-max-token-expiration", o.MaxExpiration, "Longest life of a token; longer requests are shortened. 0: no limit.")
 	fs.BoolVar(&o.ExtendExpiration, "service-account-extend-token-expiration", o.ExtendExpiration, "Give pods' default tokens one year for clients that do not reload them, and warn of late use.")
 	fs.BoolVar(&o.Lookup, "service-account-lookup", o.Lookup, "Accept the token of a Secret only as long as the Secret holds it.")

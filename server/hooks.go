@@ -73,8 +73,8 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		}},
 		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},
-		{"external-signer", h.followSigner},
 		{"authentication-config", h.reloadConfiguration},
+		{"signing-keys", h.followKeys},
 	}, nil
 }
 

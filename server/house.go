@@ -46,8 +46,11 @@ type house struct {
 	rbac    *authz.RBAC
 	// authorizer is RBAC behind the members of system:masters, who may all.
 	authorizer authorizer.Authorizer
+	// keys has no keys before openKeys, which needs the store.
 	keys       *keyring.Keyring
+	opened     keys
 	tokens     *authn.ServiceAccounts
+	issuer     *issuer.Issuer
 	legacyUses *controller.LegacyTokenUses
 
 	// answerers and documents are what the hot lane answers with.
@@ -59,20 +62,18 @@ type house struct {
 	bearers authenticator.Token
 	// configuration is the file of other issuers; nil for none.
 	configuration *configurationFile
-	issuer        *issuer.Issuer
 
 	controllers *worker
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
 
-func (s *Server) newHouse(dir *dataDir) (*house, error) {
-	h := &house{server: s, stores: stores{}, documents: map[string]hotlane.Document{}, controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses()}
-	keys, err := s.keys(dir)
-	if err != nil {
-		return nil, err
+func (s *Server) newHouse() (*house, error) {
+	h := &house{
+		server: s, stores: stores{}, documents: map[string]hotlane.Document{}, keys: keyring.New(nil),
+		controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses(),
 	}
-	h.keys = keys
+	var err error
 	if h.origin, err = newOrigin(s.store.StorageConfig.Transport); err != nil {
 		return nil, err
 	}
@@ -80,16 +81,12 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)
 	h.barrier = live.NewBarrier(h.view, h.origin)
-	h.authorizer, err = union.New(
-		union.NamedAuthorizer{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: h.rbac},
-	)
-	if err != nil {
+	if h.authorizer, err = union.New(h.authorizers()...); err != nil {
 		return nil, fmt.Errorf("making the authorizer: %w", err)
 	}
 	options := s.Options.ServiceAccounts
 	tokens := authn.ServiceAccounts{
-		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
+		Issuers: options.Issuers, Keys: h.keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
 		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
 		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
@@ -99,40 +96,32 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	}
 	h.tokens = authn.NewServiceAccounts(tokens)
 	h.issuer = &issuer.Issuer{
-		Objects: h.view, Signer: keys, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
+		Objects: h.view, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
 		MaxExpiration: s.maxExpiration(), ExtendExpiration: options.ExtendExpiration, MaxExtended: s.maxExtended(),
 		Now: s.Now, NewID: uuid.NewString,
 	}
 	return h, nil
 }
 
-// loadKeys makes the keyring: the signing key, given or of the data dir, and
-// further keys that verify.
-func loadKeys(o *ServiceAccountOptions, dir *dataDir) (*keyring.Keyring, error) {
-	signer, err := o.givenSigner()
-	if err != nil {
-		return nil, err
+// authorizers are asked in this order; the first that has an opinion counts.
+func (h *house) authorizers() []union.NamedAuthorizer {
+	all := []union.NamedAuthorizer{
+		{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
+		{AuthorizerName: "rbac", Authorizer: h.rbac},
 	}
-	if signer == nil {
-		if signer, err = keyring.LoadOrGenerate(dir.join("pki", "sa.key")); err != nil {
-			return nil, err
-		}
+	if h.server.Options.ServiceAccounts.DiscoveryAnonymous {
+		all = append(all, union.NamedAuthorizer{AuthorizerName: "service-account-discovery", Authorizer: authz.PublicPaths(discoveryPaths())})
 	}
-	others, err := o.givenKeys()
-	if err != nil {
-		return nil, err
-	}
-	ring, err := keyring.NewRing(signer, others...)
-	if err != nil {
-		return nil, fmt.Errorf("service account keys: %w", err)
-	}
-	return keyring.New(ring), nil
+	return all
 }
 
 // decide puts the deciders into the handler chain.
 func (h *house) decide(config *genericapiserver.Config) error {
 	if err := h.openWays(config); err != nil {
 		return err
+	}
+	if h.server.Options.ServiceAccounts.DiscoveryAnonymous {
+		config.Authentication.Authenticator = authn.AnonymousAt(config.Authentication.Authenticator, discoveryPaths()...)
 	}
 	config.Authorization.Authorizer = h.authorizer
 	config.RuleResolver = h.rbac

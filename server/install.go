@@ -5,6 +5,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -54,6 +55,9 @@ func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, 
 			continue
 		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
+		if registry.JSONOnly(version.Group) {
+			info.NegotiatedSerializer = withoutProtobuf{codecs}
+		}
 		info.VersionedResourcesStorageMap[version.Version] = groups[version]
 		infos[version.Group] = &info
 		if version.Group != "" {
@@ -67,4 +71,15 @@ func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, 
 		return fmt.Errorf("serving the API groups: %w", err)
 	}
 	return nil
+}
+
+// withoutProtobuf keeps clients from asking for an encoding that the types do
+// not have: who would take another gets that, as for a custom resource.
+type withoutProtobuf struct{ runtime.NegotiatedSerializer }
+
+// SupportedMediaTypes are what clients may choose from.
+func (w withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(w.NegotiatedSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType == runtime.ContentTypeProtobuf
+	})
 }

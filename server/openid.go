@@ -4,7 +4,9 @@
 package server
 
 import (
+	"crypto/x509"
 	"net/http"
+	"net/url"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
@@ -18,11 +20,7 @@ import (
 // logged, as in Kubernetes.
 func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 	options := h.server.Options.ServiceAccounts
-	jwksURI := options.JWKSURI
-	if jwksURI == "" {
-		jwksURI = httpsURL(api.ExternalAddress) + keyring.KeySetPath
-	}
-	publisher, err := keyring.NewPublisher(h.keys, options.Issuers[0], jwksURI)
+	publisher, err := keyring.NewPublisher(h.keys, options.Issuers[0], h.jwksURI(api.ExternalAddress))
 	if err != nil {
 		klog.InfoS("the issuer of service account tokens cannot be discovered", "reason", err)
 		return
@@ -47,7 +45,12 @@ func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 			},
 		}
 		h.documents[path] = published
-		api.Handler.NonGoRestfulMux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+		api.Handler.NonGoRestfulMux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				w.Header().Set("Allow", http.MethodGet)
+				http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+				return
+			}
 			body, err := published.Body()
 			if err != nil {
 				klog.ErrorS(err, "publishing the keys of service account tokens")
@@ -59,4 +62,31 @@ func (h *house) installOpenID(api *genericapiserver.GenericAPIServer) {
 			_, _ = w.Write(body) // the reader has gone
 		})
 	}
+}
+
+// discoveryPaths are those of the two documents.
+func discoveryPaths() []string { return []string{keyring.ConfigurationPath, keyring.KeySetPath} }
+
+// jwksURI is the address of the keys: the one given; or, empty, the usual place
+// below the issuer, if that is a name of this server, so that whoever finds the
+// one document by the issuer's name finds the other by the same; or else, as in
+// Kubernetes, at this server's address.
+func (h *house) jwksURI(externalAddress string) string {
+	options := h.server.Options.ServiceAccounts
+	if options.JWKSURI != "" {
+		return options.JWKSURI
+	}
+	if issuer, err := url.Parse(options.Issuers[0]); err == nil && h.server.answersTo(issuer.Hostname()) {
+		return ""
+	}
+	return httpsURL(externalAddress) + keyring.KeySetPath
+}
+
+// answersTo tells whether the operator has said that clients reach this server
+// by that name or address: --external-hostname, --advertise-address or --tls-san.
+// Names match as those of certificates do.
+func (s *Server) answersTo(host string) bool {
+	names, ips := splitSANs(append([]string{s.Options.Run.ExternalHost}, s.Options.TLSSANs...))
+	known := &x509.Certificate{DNSNames: names, IPAddresses: append(ips, s.addresses.advertised)}
+	return host != "" && known.VerifyHostname(host) == nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"github.com/muster-identity/muster/keyring"
+	"github.com/muster-identity/muster/keyring/rotation"
 )
 
 // Options are the settings of a Server that go by Kubernetes' own flags. Each
@@ -66,19 +68,28 @@ type ServiceAccountOptions struct {
 	// (--service-account-issuer). Empty means DefaultIssuer.
 	Issuers []string
 	// SigningKeyFile holds the private key that signs
-	// (--service-account-signing-key-file). Empty means a key in the data dir,
-	// made on first start.
+	// (--service-account-signing-key-file). Empty means keys in the store, made
+	// on first start and shared by all replicas.
 	SigningKeyFile string
 	// SigningEndpoint is the unix socket of a process that signs, a path or
 	// @NAME for an abstract one; it excludes the two key files
 	// (--service-account-signing-endpoint).
 	SigningEndpoint string
+	// SigningKeyRotation is for how long a key of the store signs; zero means
+	// until somebody begins a rotation (--signing-key-rotation).
+	SigningKeyRotation time.Duration
+	// SigningKeyAlgorithm is that of new keys in the store: ES256, ES384, ES512
+	// or RS256 (--signing-key-algorithm). Empty means ES256.
+	SigningKeyAlgorithm string
 	// KeyFiles hold further keys whose tokens are accepted
 	// (--service-account-key-file).
 	KeyFiles []string
 	// JWKSURI is the address of the keys in the discovery document
 	// (--service-account-jwks-uri). Empty means this server's.
 	JWKSURI string
+	// DiscoveryAnonymous lets requests without credentials read the two
+	// documents of OpenID Connect (--service-account-discovery-anonymous).
+	DiscoveryAnonymous bool
 	// MaxExpiration caps the life of tokens; zero means no cap
 	// (--service-account-max-token-expiration).
 	MaxExpiration time.Duration
@@ -132,9 +143,14 @@ func NewOptions() *Options {
 		AnonymousAuth:         true,
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
-		ServiceAccounts:       ServiceAccountOptions{Lookup: true, TokenConsistency: LocalConsistency},
 		HotLane:               true,
 		Authentication:        newAuthenticationOptions(),
+		ServiceAccounts: ServiceAccountOptions{
+			Lookup:              true,
+			TokenConsistency:    LocalConsistency,
+			SigningKeyRotation:  rotation.DefaultPeriod,
+			SigningKeyAlgorithm: string(keyring.DefaultAlgorithm),
+		},
 	}
 	o.SecureServing.BindPort = defaultSecurePort
 	// Without it a server that is told to stop waits a minute for its watchers to leave.
@@ -169,6 +185,9 @@ func (o *Options) complete() {
 	}
 	if o.ServiceAccounts.TokenConsistency == "" {
 		o.ServiceAccounts.TokenConsistency = LocalConsistency
+	}
+	if o.ServiceAccounts.SigningKeyAlgorithm == "" {
+		o.ServiceAccounts.SigningKeyAlgorithm = string(keyring.DefaultAlgorithm)
 	}
 }
 
@@ -324,6 +343,12 @@ func (o *ServiceAccountOptions) validate() []error {
 	}
 	if c := o.TokenConsistency; c != LocalConsistency && c != StrictConsistency {
 		errs = append(errs, fmt.Errorf("--token-consistency %q is neither %q nor %q", c, LocalConsistency, StrictConsistency))
+	}
+	if period := o.SigningKeyRotation; period != 0 && period < rotation.MinPeriod {
+		errs = append(errs, fmt.Errorf("--signing-key-rotation %s must be 0 (never) or at least %s", (*days)(&period), new(days(rotation.MinPeriod))))
+	}
+	if algorithm := keyring.Algorithm(o.SigningKeyAlgorithm); !slices.Contains(keyring.Algorithms(), algorithm) {
+		errs = append(errs, fmt.Errorf("--signing-key-algorithm %q must be one of %v", algorithm, keyring.Algorithms()))
 	}
 	if o.JWKSURI != "" && !strings.HasPrefix(o.JWKSURI, "https://") {
 		errs = append(errs, fmt.Errorf("--service-account-jwks-uri %q must begin with https://", o.JWKSURI))

@@ -41,6 +41,7 @@ func (h *house) services() (registry.Services, error) {
 		RuleResolver:       h.rbac,
 		TokenAuthenticator: h.bearers,
 		TokenExplainer:     h.tokens,
+		SigningKeys:        h.opened.shown,
 		TokenIssuer:        tokenIssuer{h.issuer},
 	}, nil
 }

@@ -112,13 +112,30 @@ func metric(t *testing.T, client kubernetes.Interface, name string) string {
 	return string(found[1])
 }
 
-func TestATokenOfASecretLivesAndDiesWithIt(t *testing.T) {
-	t.Parallel()
-	key := filepath.Join(t.TempDir(), "sa.key")
-	signer, err := keyring.LoadOrGenerate(key)
+// signingKey makes a signing key, in a file.
+func signingKey(t *testing.T) (path string, signer *keyring.LocalSigner) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "sa.key")
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
 	if err != nil {
 		t.Fatal(err)
 	}
+	data, err := keyring.EncodePrivate(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if signer, err = keyring.LoadSigner(path); err != nil {
+		t.Fatal(err)
+	}
+	return path, signer
+}
+
+func TestATokenOfASecretLivesAndDiesWithIt(t *testing.T) {
+	t.Parallel()
+	key, signer := signingKey(t)
 	server := mustertest.Start(t, func(o *server.Options) { o.ServiceAccounts.SigningKeyFile = key })
 	client := server.Client()
 	server.Namespace("dev")

@@ -102,6 +102,6 @@ kubectl, client-go and every library built on them work unchanged.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newTokenCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(), newVersionCommand())
 	return root
 }

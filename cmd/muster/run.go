@@ -98,26 +98,36 @@ func checkAudiences(audiences []string) error {
 
 // connect fills in who asks which server, and for which namespace.
 func connect(cmd *cobra.Command, process *node.Process, kubeconfig, namespace string) error {
-	overrides := &clientcmd.ConfigOverrides{}
-	overrides.Context.Namespace = namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(kubeconfigRules(kubeconfig, defaultDataDir), overrides)
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return errors.New("no kubeconfig: pass --kubeconfig, set $KUBECONFIG, or start a server on this machine")
-	}
+	config, namespace, err := loadKubeconfig(cmd, kubeconfig, namespace)
 	if err != nil {
-		return fmt.Errorf("loading kubeconfig: %w", err)
+		return err
 	}
-	config.WarningHandler = rest.NewWarningWriter(cmd.ErrOrStderr(), rest.WarningWriterOptions{Deduplicate: true})
-	if process.Namespace, _, err = loader.Namespace(); err != nil {
-		return fmt.Errorf("loading kubeconfig: %w", err)
-	}
+	process.Namespace = namespace
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("loading kubeconfig: %w", err)
 	}
 	process.Client, process.Config = client, config
 	return nil
+}
+
+// loadKubeconfig returns who asks which server, and for which namespace: the one given, else that of the context.
+func loadKubeconfig(cmd *cobra.Command, kubeconfig, given string) (config *rest.Config, namespace string, err error) {
+	overrides := &clientcmd.ConfigOverrides{}
+	overrides.Context.Namespace = given
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(kubeconfigRules(kubeconfig, defaultDataDir), overrides)
+	config, err = loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errors.New("no kubeconfig: pass --kubeconfig, set $KUBECONFIG, or start a server on this machine")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("loading kubeconfig: %w", err)
+	}
+	config.WarningHandler = rest.NewWarningWriter(cmd.ErrOrStderr(), rest.WarningWriterOptions{Deduplicate: true})
+	if namespace, _, err = loader.Namespace(); err != nil {
+		return nil, "", fmt.Errorf("loading kubeconfig: %w", err)
+	}
+	return config, namespace, nil
 }
 
 // kubeconfigRules says where the kubeconfig is looked for: at the path given, in $KUBECONFIG, in the usual file, and

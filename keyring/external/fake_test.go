@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"net"
@@ -151,7 +153,7 @@ func impatient(t *testing.T) context.Context {
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
-	private, err := keyring.Generate()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func overlaps(t *testing.T, s keyring.Signer) {
 }
 
 func isBoundToItsKey(t *testing.T, s keyring.Signer) {
-	private, err := keyring.Generate()
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
 	if err != nil {
 		t.Fatal(err)
 	}
