@@ -71,9 +71,7 @@ func (s *Server) keys(dir *dataDir) (*keyring.Keyring, error) {
 
 // followSigner keeps up with the keys of the external signer.
 func (h *house) followSigner(ctx context.Context) error {
-	if signer := h.server.signer; signer != nil {
-		h.background.Go(func() { signer.Follow(ctx, h.keys.Replace) })
-	}
+	h.background.Go(func() { h.server.signer.Follow(ctx, h.keys.Replace) })
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []hook{
+	hooks := []hook{
 		{"live-view", h.feed},
 		// Default roles live in system namespaces.
 		{"rbac/bootstrap-roles", func(ctx context.Context) error {
@@ -72,8 +72,11 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		}},
 		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},
-		{"external-signer", h.followSigner},
-	}, nil
+	}
+	if s.signer != nil {
+		hooks = append(hooks, hook{"external-signer", h.followSigner})
+	}
+	return hooks, nil
 }
 
 // namespaced are the stored resources that live in namespaces.
