@@ -108,7 +108,7 @@ func started(t testing.TB, f *fake) *Signer {
 }
 
 // listen serves a fake at a socket until the test ends or stop is called.
-func listen(t *testing.T, f *fake, endpoint string) (stop func()) {
+func listen(t testing.TB, f *fake, endpoint string) (stop func()) {
 	t.Helper()
 	listener, err := net.Listen("unix", endpoint)
 	if err != nil {
@@ -134,7 +134,7 @@ func connect(t *testing.T, f *fake) *Signer {
 	return connectTo(t, endpoint)
 }
 
-func connectTo(t *testing.T, endpoint string) *Signer {
+func connectTo(t testing.TB, endpoint string) *Signer {
 	t.Helper()
 	s, err := Connect(t.Context(), endpoint)
 	if err != nil {

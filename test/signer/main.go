@@ -24,6 +24,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/ThalesGroup/crypto11"
@@ -80,7 +81,7 @@ func openToken() (*crypto11.Context, error) {
 
 // serve answers at a socket until ctx ends.
 func serve(ctx context.Context, socket string, s *signer) error {
-	if socket[0] != '@' {
+	if !strings.HasPrefix(socket, "@") {
 		// What is left of a signer that was killed.
 		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
