@@ -30,6 +30,7 @@ bin/kubectl: always
 	$(BUILD) -o $@ ./test/kubectl
 
 # What Muster is measured with and against is built in a module of its own. Kubernetes takes ten minutes, the first time.
+# A change of go.mod may ask for one there: cd bench && go mod tidy.
 BENCH   := cd bench &&
 DRIVER  := . ./load ./system
 PEERS   := bin/kube-apiserver bin/etcd

@@ -126,6 +126,8 @@ func (s *System) awaitReady(ctx context.Context, begun time.Time) error {
 }
 
 func answersReady(ctx context.Context, transport http.RoundTripper, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false
