@@ -34,6 +34,7 @@ bin/signer: always
 	CGO_ENABLED=1 go build -C test/signer $(REPRODUCIBLE) -buildvcs=false -o ../../$@ .
 
 # What Muster is measured with and against is built in a module of its own. Kubernetes takes ten minutes, the first time.
+# A change of go.mod may ask for one there: cd bench && go mod tidy.
 BENCH   := cd bench &&
 DRIVER  := . ./load ./system
 PEERS   := bin/kube-apiserver bin/etcd

@@ -130,6 +130,7 @@ func TestOptionsThatSelectNothingAreTurnedAway(t *testing.T) {
 		{[]string{"-wire", "h3"}, `-wire "h3": no wire begins so`},
 		{[]string{"-only", "etcd"}, `-only "etcd": want muster or kube-apiserver`},
 		{[]string{"-requests", "0"}, "-requests 0, -rounds 3: both must be at least 1"},
+		{[]string{"-profile", "/none"}, `-profile "/none": there is no such folder`},
 		{[]string{"-o", "yaml"}, `-o "yaml": want text or json`},
 		{[]string{"more"}, `unexpected argument "more"`},
 	} {

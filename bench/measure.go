@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/muster-identity/muster/bench/load"
@@ -18,10 +19,14 @@ import (
 type contender struct {
 	system *system.System
 	client *load.Client
+	// admin is the administrator's client; nil: there are no users.
+	admin kubernetes.Interface
 	// requests are n that come next.
 	requests func(n int) ([]load.Request, error)
-	result   load.Result
-	used     system.Usage
+	// stop ends the system; nil: it stays for others.
+	stop   func()
+	result load.Result
+	used   system.Usage
 }
 
 // runScenario fills one row for each wire.
@@ -39,32 +44,14 @@ func (b *bench) runScenario(ctx context.Context, s scenario, worlds []*world) er
 
 // measure asks all worlds, and the floor if Muster is among them.
 func (b *bench) measure(ctx context.Context, s scenario, wire load.Wire, worlds []*world) (row, error) {
-	var contenders []*contender
-	for _, w := range worlds {
-		c, err := newContender(w.system, wire, func(n int) ([]load.Request, error) { return w.requests(s, wire, n) })
-		if err != nil {
-			return row{}, err
+	contenders, err := b.contend(ctx, s, wire, worlds)
+	defer func() {
+		for _, c := range contenders {
+			c.end()
 		}
-		defer c.client.Close()
-		answer, err := c.probe(ctx, s)
-		if err != nil {
-			return row{}, fmt.Errorf("%s: %w", w.system.Name, err)
-		}
-		contenders = append(contenders, c)
-		if w.system.Name != muster {
-			continue
-		}
-		floor, err := b.startFloor(ctx, answer)
-		if err != nil {
-			return row{}, err
-		}
-		defer floor.Stop()
-		f, err := newContender(floor, wire, c.requests)
-		if err != nil {
-			return row{}, err
-		}
-		defer f.client.Close()
-		contenders = append(contenders, f)
+	}()
+	if err != nil {
+		return row{}, err
 	}
 	for range b.options.rounds {
 		for _, c := range contenders {
@@ -73,15 +60,57 @@ func (b *bench) measure(ctx context.Context, s scenario, wire load.Wire, worlds 
 			}
 		}
 	}
-	return b.report.row(s, wire, contenders), nil
+	if b.options.profiles != "" {
+		err = b.profile(ctx, contenders, s, wire)
+	}
+	return b.report.row(s, wire, contenders), err
 }
 
-func (b *bench) startFloor(ctx context.Context, answer load.Answer) (*system.System, error) {
+// contend makes those who are asked, after a look at what they answer. They
+// are to be ended, also when there is an error.
+func (b *bench) contend(ctx context.Context, s scenario, wire load.Wire, worlds []*world) ([]*contender, error) {
+	var contenders []*contender
+	for _, w := range worlds {
+		c, err := newContender(w.system, wire, func(n int) ([]load.Request, error) { return w.requests(s, wire, n) })
+		if err != nil {
+			return contenders, err
+		}
+		c.admin = w.client
+		contenders = append(contenders, c)
+		answer, err := c.probe(ctx, s)
+		if err != nil {
+			return contenders, fmt.Errorf("%s: %w", w.system.Name, err)
+		}
+		if w.system.Name != muster {
+			continue
+		}
+		f, err := b.newFloor(ctx, c, wire, answer)
+		if err != nil {
+			return contenders, err
+		}
+		contenders = append(contenders, f)
+	}
+	return contenders, nil
+}
+
+// newFloor is a contender that is asked what another is, and gives an answer
+// of that one.
+func (b *bench) newFloor(ctx context.Context, like *contender, wire load.Wire, answer load.Answer) (*contender, error) {
 	dir, err := os.MkdirTemp(b.dir, "floor")
 	if err != nil {
 		return nil, err
 	}
-	return system.StartFloor(ctx, dir, answer)
+	started, err := system.StartFloor(ctx, dir, answer)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newContender(started, wire, like.requests)
+	if err != nil {
+		started.Stop()
+		return nil, err
+	}
+	f.stop = started.Stop
+	return f, nil
 }
 
 func newContender(s *system.System, wire load.Wire, requests func(int) ([]load.Request, error)) (*contender, error) {
@@ -90,6 +119,14 @@ func newContender(s *system.System, wire load.Wire, requests func(int) ([]load.R
 		return nil, fmt.Errorf("trusting %s: %w", s.Name, err)
 	}
 	return &contender{system: s, client: load.NewClient(s.URL, trust, wire), requests: requests}, nil
+}
+
+// end gives up what is the contender's own.
+func (c *contender) end() {
+	c.client.Close()
+	if c.stop != nil {
+		c.stop()
+	}
 }
 
 // probe asks once and looks at the answer in full.

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +45,8 @@ type options struct {
 	requests int
 	rounds   int
 	quick    bool
+	// profiles is the folder for profiles; empty: there are none.
+	profiles string
 	log      io.Writer
 }
 
@@ -73,6 +76,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.requests, "requests", 2000, "requests in a round")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; the systems are asked in turn")
 	flags.BoolVar(&o.quick, "quick", false, "one round of 2000 requests over h2/json")
+	flags.StringVar(&o.profiles, "profile", "", "folder into which a processor profile of each server in each row is written, after the row is measured")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -94,6 +98,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 func (o options) validate() error {
 	if o.requests < 1 || o.rounds < 1 {
 		return fmt.Errorf("-requests %d, -rounds %d: both must be at least 1", o.requests, o.rounds)
+	}
+	if info, err := os.Stat(o.profiles); o.profiles != "" && (err != nil || !info.IsDir()) {
+		return fmt.Errorf("-profile %q: there is no such folder", o.profiles)
 	}
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("-o %q: want text or json", o.output)

@@ -106,8 +106,7 @@ func (s *System) Memory() (server, others int64, err error) {
 
 // awaitReady waits until the server says that it is ready, or has ended.
 func (s *System) awaitReady(ctx context.Context, begun time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
+	deadline := time.After(readyTimeout)
 	// Who the server is does not matter: nothing is told it, and it is on this machine.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
@@ -116,7 +115,9 @@ func (s *System) awaitReady(ctx context.Context, begun time.Time) error {
 		case <-s.server.exited:
 			return s.server.failure("ended before it was ready")
 		case <-ctx.Done():
-			return s.server.failure("is not ready: " + context.Cause(ctx).Error())
+			return context.Cause(ctx)
+		case <-deadline:
+			return s.server.failure("is not ready after " + readyTimeout.String())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -125,6 +126,8 @@ func (s *System) awaitReady(ctx context.Context, begun time.Time) error {
 }
 
 func answersReady(ctx context.Context, transport http.RoundTripper, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false
