@@ -19,8 +19,10 @@ import (
 const InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
 
 var (
+	//lint:ignore ST1005 clients match what Kubernetes says
 	errLegacyInvalidated = errors.New("Token has been invalidated")
-	errLegacyMismatch    = errors.New("Token does not match server's copy")
+	//lint:ignore ST1005 clients match what Kubernetes says
+	errLegacyMismatch = errors.New("Token does not match server's copy")
 )
 
 // legacySteps are the steps of a token that is kept in a Secret, in Kubernetes'
