@@ -152,6 +152,7 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 	want := []string{
 		"authentication.k8s.io/v1 selfsubjectreviews",
 		"authentication.k8s.io/v1 tokenreviews",
+		"authentication.k8s.io/v1beta1 tokenreviews",
 		"authorization.k8s.io/v1 localsubjectaccessreviews",
 		"authorization.k8s.io/v1 selfsubjectaccessreviews",
 		"authorization.k8s.io/v1 selfsubjectrulesreviews",
