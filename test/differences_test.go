@@ -188,6 +188,16 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 	}
 }
 
+func TestNoTrustIsPublishedForServersBehindThisOne(t *testing.T) {
+	t.Parallel()
+	client := dev(t)
+	settle(t, client)
+	_, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(t.Context(), "extension-apiserver-authentication", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the ConfigMap: %v, want NotFound", err)
+	}
+}
+
 func TestTheVersionTellsMusterFromKubernetes(t *testing.T) {
 	t.Parallel()
 	version, err := dev(t).Discovery().ServerVersion()
