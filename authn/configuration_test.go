@@ -21,7 +21,7 @@ func TestAnAuthenticationConfigurationIsReadStrictly(t *testing.T) {
 		"anonymous alone":    {text: head + "anonymous: {enabled: true, conditions: [{path: /livez}]}"},
 		"the older version":  {text: strings.Replace(good, "/v1\n", "/v1beta1\n", 1)},
 		"nothing":            {text: "", want: "the file is empty"},
-		"no YAML":            {text: "{", want: "yaml"},
+		"no YAML":            {text: "{", want: "couldn't get version/kind"},
 		"another kind":       {text: strings.Replace(head, "AuthenticationC", "AuthorizationC", 1), want: "not an AuthenticationConfiguration"},
 		"an unknown field":   {text: head + "jwts: []", want: `unknown field "jwts"`},
 		"an issuer of ours":  {text: strings.Replace(good, "a.example.com", "ours.example.com", 1), want: "URL must not overlap with disallowed issuers"},
@@ -29,7 +29,7 @@ func TestAnAuthenticationConfigurationIsReadStrictly(t *testing.T) {
 		"no audience":        {text: strings.Replace(good, "[x]", "[]", 1), want: "at least one jwt[0].issuer.audiences is required"},
 		"no username":        {text: strings.Replace(good, "claim: sub, prefix: ''", "", 1), want: "claim or expression is required"},
 		"bad CEL":            {text: strings.Replace(good, "claim: sub, prefix: ''", "expression: 'claims.'", 1), want: "compilation failed"},
-		"an issuer twice":    {text: strings.Replace(good, "}}}]", "}}}, {issuer: {url: https://a.example.com, audiences: [y]}, claimMappings: {username: {claim: sub, prefix: ''}}}]", 1), want: "Duplicate value"},
+		"an issuer twice":    {text: strings.Replace(good, "}}}]", "}}}, {issuer: {url: https://a.example.com, audiences: [other]}, claimMappings: {username: {claim: sub, prefix: ''}}}]", 1), want: "Duplicate value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

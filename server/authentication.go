@@ -111,15 +111,23 @@ func (o *AuthenticationOptions) validate() []error {
 		errs = append(errs, fmt.Errorf("--%s is not served: %s", name, unservedFlags()[name]))
 	}
 	errs = append(errs, o.validateRequestHeader()...)
-	if w := o.Webhook; w.ConfigFile != "" {
-		if _, err := authn.NewWebhook(w); err != nil {
-			errs = append(errs, fmt.Errorf("--authentication-token-webhook-config-file: %w", err))
-		}
-		if w.CacheTTL < 0 {
-			errs = append(errs, fmt.Errorf("--authentication-token-webhook-cache-ttl %s must not be negative", w.CacheTTL))
-		}
+	if o.Webhook.ConfigFile != "" {
+		errs = append(errs, o.validateWebhook()...)
 	}
 	return errs
+}
+
+func (o *AuthenticationOptions) validateWebhook() []error {
+	if o.Webhook.CacheTTL < 0 {
+		return []error{fmt.Errorf("--authentication-token-webhook-cache-ttl %s must not be negative", o.Webhook.CacheTTL)}
+	}
+	if version := o.Webhook.Version; version != "v1" && version != "v1beta1" {
+		return []error{fmt.Errorf("--authentication-token-webhook-version %q must be v1 or v1beta1", version)}
+	}
+	if _, err := authn.NewWebhook(o.Webhook); err != nil {
+		return []error{fmt.Errorf("--authentication-token-webhook-config-file: %w", err)}
+	}
+	return nil
 }
 
 func (o *AuthenticationOptions) validateRequestHeader() []error {

@@ -39,6 +39,8 @@ func TestBadWaysInAreRefusedBeforeTheStart(t *testing.T) {
 		{[]string{"--authentication-config", anonymous, "--anonymous-auth=false"}, "leave one of them out"},
 		{[]string{"--authentication-token-webhook-config-file", filepath.Join(dir, "away")}, "--authentication-token-webhook-config-file: "},
 		{[]string{"--authentication-token-webhook-config-file", empty}, "--authentication-token-webhook-config-file: "},
+		{[]string{"--authentication-token-webhook-config-file", empty, "--authentication-token-webhook-version", "v2"}, `--authentication-token-webhook-version "v2" must be v1 or v1beta1`},
+		{[]string{"--authentication-token-webhook-config-file", empty, "--authentication-token-webhook-cache-ttl", "-1s"}, "--authentication-token-webhook-cache-ttl -1s must not be negative"},
 		{[]string{"--requestheader-client-ca-file", empty, "--requestheader-username-headers", "X-Remote-User"}, "--requestheader-client-ca-file: "},
 		{[]string{"--requestheader-client-ca-file", empty}, "wants the header that names the user"},
 		{[]string{"--requestheader-allowed-names", " "}, `empty value in "requestheader-allowed-names"`},

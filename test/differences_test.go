@@ -128,6 +128,7 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 	want := []string{
 		"authentication.k8s.io/v1 selfsubjectreviews",
 		"authentication.k8s.io/v1 tokenreviews",
+		"authentication.k8s.io/v1beta1 tokenreviews",
 		"authorization.k8s.io/v1 localsubjectaccessreviews",
 		"authorization.k8s.io/v1 selfsubjectaccessreviews",
 		"authorization.k8s.io/v1 selfsubjectrulesreviews",
@@ -160,6 +161,16 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, served); diff != "" {
 		t.Errorf("what is served (-want +got):\n%s", diff)
+	}
+}
+
+func TestNoTrustIsPublishedForServersBehindThisOne(t *testing.T) {
+	t.Parallel()
+	client := dev(t)
+	settle(t, client)
+	_, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(t.Context(), "extension-apiserver-authentication", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the ConfigMap: %v, want NotFound", err)
 	}
 }
 

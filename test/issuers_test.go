@@ -78,7 +78,7 @@ func (p provider) jwtOf(ca authority) string {
     audiences: [muster]
     certificateAuthority: %q
   claimValidationRules:
-  - expression: claims.email_verified == true
+  - expression: claims.?email_verified.orValue(false) == true
     message: the address must be verified
   claimMappings:
     username: {expression: '"oidc:" + claims.preferred_username'}
@@ -173,7 +173,10 @@ func TestTheUsersOfOtherIssuersAreLetInAsTheConfigurationSays(t *testing.T) {
 
 	// Another Muster joins. Files that are no good before it change nothing.
 	const issuer = "https://fleet.example.com"
-	fleet := mustertest.Start(t, func(o *server.Options) { o.ServiceAccounts.Issuers = []string{issuer} })
+	fleet := mustertest.Start(t, func(o *server.Options) {
+		o.ServiceAccounts.Issuers = []string{issuer}
+		o.Run.AdvertiseAddress = net.IPv4(127, 0, 0, 1) // its discovery leads to the keys there
+	})
 	discoverable(t, fleet)
 	for _, bad := range []string{
 		"kind: nonsense", configurationHead + anonymousForHealth + "jwt: [{issuer: {url: http://plain.example.com}}]",
