@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"review":    review,
 			"readtoken": readToken,
 			"softhsm":   softHSM,
+			"program":   buildProgram,
 		},
 	})
 }
@@ -80,6 +81,20 @@ func saveOut(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: saveout NAME")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// buildProgram builds one of the programs in services into the script's folder:
+//
+//	program NAME
+func buildProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: program NAME")
+	}
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", ts.MkAbs(args[0]), "./services/"+args[0])
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		ts.Fatalf("building %s: %v\n%s", args[0], err, out)
+	}
 }
 
 // within repeats a command until it succeeds (or, negated, fails), for what the

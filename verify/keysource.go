@@ -67,7 +67,7 @@ func newKeySource(fetch func(context.Context) (fetched, error), now func() time.
 func (s *keySource) find(ctx context.Context, id string) ([]key, error) {
 	state, now := s.state.Load(), s.now()
 	if len(state.keys[id]) == 0 || !now.Before(state.end) {
-		return s.await(ctx, id, state)
+		return s.await(ctx, id)
 	}
 	if !now.Before(state.renew) {
 		s.renewEarly(ctx)
@@ -77,7 +77,7 @@ func (s *keySource) find(ctx context.Context, id string) ([]key, error) {
 }
 
 // await fetches, or waits for whoever does, if there is hope that this helps.
-func (s *keySource) await(ctx context.Context, id string, seen *keyState) ([]key, error) {
+func (s *keySource) await(ctx context.Context, id string) ([]key, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -86,12 +86,14 @@ func (s *keySource) await(ctx context.Context, id string, seen *keyState) ([]key
 	}
 	now := s.now()
 	state := s.state.Load()
-	if state == seen && !state.justTried(now) {
-		if state = s.attempt(ctx, state, defaultTimeout); state == seen {
-			return nil, unavailable(ctx.Err())
-		}
+	if state.justTried(now) { // perhaps while this caller waited for its turn
+		return state.answer(id, now)
 	}
-	return state.answer(id, now)
+	tried := s.attempt(ctx, state, defaultTimeout)
+	if tried == state {
+		return nil, unavailable(ctx.Err())
+	}
+	return tried.answer(id, now)
 }
 
 // renewEarly fetches unless somebody else does, or has just failed.

@@ -44,9 +44,8 @@
 //     different accounts: do not mix their verdicts.
 //   - Never log a token. The errors of this package never hold one, nor does a
 //     [Verdict]; the ID of a verdict is what the API server's audit log has.
-//   - Refuse on every error, as a zero verdict comes with each: no error means
-//     that the token may be good. [ErrUnavailable] tells when it is worth
-//     asking again.
+//   - Refuse on every error, whichever it is. [ErrUnavailable] tells when it is
+//     worth asking again.
 //
 // # Compatibility
 //
