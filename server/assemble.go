@@ -20,7 +20,8 @@ import (
 //  1. the data dir, its certificates and signing keys;
 //  2. the store;
 //  3. the deciders: live view, RBAC, authentication, issuer, admission;
-//  4. the storage of the resources over the store, heard by the live view;
+//  4. the storage of the resources over the store, heard by the live view,
+//     which also follows the store itself;
 //  5. the HTTP server over all that;
 //  6. the controllers, which are its clients.
 func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
@@ -38,6 +39,11 @@ func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
 	house, err := s.newHouse(dir)
 	if err != nil {
 		return err
+	}
+	if s.Options.ServiceAccounts.TokenConsistency == StrictConsistency {
+		if err := house.origin.checkProgress(ctx); err != nil {
+			return err
+		}
 	}
 	api, err := s.newAPI(house, listener)
 	if err != nil {
