@@ -18,6 +18,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -44,7 +45,7 @@ type target struct {
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	a := &target{desk: newDesk(t), t: t, stranger: newSigner(t)}
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	private, err := knownKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +61,9 @@ func newTarget(t *testing.T) *target {
 	a.header, a.payload, a.signature = parts[0], parts[1], parts[2]
 	return a
 }
+
+// knownKey is made once: making an RSA key takes a while.
+var knownKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // mine is the id of the key that signs.
 func (a *target) mine() string { return a.desk.signer.key.ID }

@@ -11,6 +11,9 @@
 // everything, in order, on every replica (Feed). Whichever comes first counts;
 // the revision decides, so an old event never undoes a newer write.
 //
+// What other replicas do is known here as soon as the watch tells. Who needs it
+// before asks a Barrier to wait.
+//
 // Decisions read it without asking the store. What it does not know, it reads
 // from the store, consistently, once (Reader). It does not know what the fields
 // mean: that is for authn, authz, issuer and admission.

@@ -20,8 +20,8 @@ import (
 //  1. the data dir and its certificates;
 //  2. the store;
 //  3. the deciders: live view, RBAC, authentication, issuer, admission;
-//  4. the signing keys, and the storage of the resources, heard by the live view,
-//     over the store;
+//  4. the signing keys, and the storage of the resources, over the store; the
+//     live view hears of all writes, and follows the store itself;
 //  5. the HTTP server over all that;
 //  6. the controllers, which are its clients.
 func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
@@ -39,6 +39,11 @@ func (s *Server) assemble(ctx context.Context, listener net.Listener) error {
 	house, err := s.newHouse()
 	if err != nil {
 		return err
+	}
+	if s.Options.ServiceAccounts.TokenConsistency == StrictConsistency {
+		if err := house.origin.checkProgress(ctx); err != nil {
+			return err
+		}
 	}
 	api, err := s.newAPI(ctx, house, dir, listener)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -136,4 +137,34 @@ func (o *origin) RequestProgress(ctx context.Context) error {
 	// Streams of a client go by what their context carries; this is what
 	// storage/etcd3 gives its watches.
 	return o.client.RequestProgress(clientv3.WithRequireLeader(ctx))
+}
+
+// leastForProgress is the release of etcd since which what it says of its
+// progress is true (etcd issues 15220 and 17507).
+var leastForProgress = version.MustParseSemantic("3.5.13")
+
+// checkProgress tells whether all servers of the store can be believed when
+// they are asked for progress.
+func (o *origin) checkProgress(ctx context.Context) error {
+	for _, endpoint := range o.client.Endpoints() {
+		status, err := o.client.Status(ctx, endpoint)
+		if err != nil {
+			return fmt.Errorf("asking etcd at %s for its version: %w", endpoint, err)
+		}
+		if err := tellsProgress(status.Version); err != nil {
+			return fmt.Errorf("etcd at %s: %w", endpoint, err)
+		}
+	}
+	return nil
+}
+
+func tellsProgress(release string) error {
+	parsed, err := version.ParseSemantic(release)
+	if err != nil {
+		return fmt.Errorf("its version is odd: %w", err)
+	}
+	if !parsed.AtLeast(leastForProgress) {
+		return fmt.Errorf("--token-consistency=strict needs version %s or later, not %s", leastForProgress, release)
+	}
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -109,21 +108,7 @@ func certificates(t *testing.T) (authority, certificate, key string) {
 
 func TestTwoServersOfOneStoreAreOne(t *testing.T) {
 	t.Parallel()
-	etcd, key := externalEtcd(t, etcdtransport.TLSInfo{}), keyFile(t, generateKey(t))
-	var servers [2]*mustertest.Server
-	var starting sync.WaitGroup
-	for i := range servers { // both find an empty store
-		starting.Go(func() {
-			servers[i] = mustertest.Start(t, func(o *server.Options) {
-				o.Etcd.StorageConfig.Transport.ServerList = []string{etcd}
-				o.ServiceAccounts.SigningKeyFile = key
-			})
-		})
-	}
-	starting.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
+	servers := replicas(t)
 	one, other := servers[0].Client(), servers[1].Client()
 
 	servers[0].Namespace("dev")

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	historyLength = flag.Int("history.length", 300, "How many operations the test of histories checks; more is a soak.")
+	historyLength = flag.Int("history.length", 240, "How many operations the test of histories checks; more is a soak.")
 	historySeed   = flag.Uint64("history.seed", 0, "Seed of the test of histories; 0 takes a new one.")
 )
 

@@ -46,6 +46,9 @@ func quantile(sorted []time.Duration, share float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
 }
 
+// promised is how soon a deletion is known everywhere, but for one in a hundred.
+const promised = 20 * time.Millisecond
+
 func TestADeletionReachesTheOtherReplicaSoon(t *testing.T) {
 	t.Parallel()
 	servers := replicas(t)
@@ -75,5 +78,10 @@ func TestADeletionReachesTheOtherReplicaSoon(t *testing.T) {
 	}
 	slices.Sort(delays)
 	slices.Sort(reviews)
-	t.Logf("void on the other replica after: p50 %s, p99 %s; a review takes %s", quantile(delays, 0.5), quantile(delays, 0.99), quantile(reviews, 0.5))
+	review := quantile(reviews, 0.5)
+	t.Logf("void on the other replica after: p50 %s, p99 %s; a review takes %s", quantile(delays, 0.5), quantile(delays, 0.99), review)
+	// On a machine that is busy with other tests everything takes longer, a review as well.
+	if got, limit := quantile(delays, 0.5), promised+5*review; got > limit {
+		t.Errorf("half of the deletions took longer than %s to reach the other replica: %s", limit, got)
+	}
 }
