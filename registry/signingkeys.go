@@ -162,7 +162,7 @@ func (s *signingKeyStorage) Create(ctx context.Context, obj runtime.Object, admi
 	rehearsal := len(options.DryRun) > 0
 	id, err := s.keys.Rotate(ctx, rehearsal)
 	if err != nil {
-		return nil, signingKeyError(id, err)
+		return nil, signingKeyError("", err)
 	}
 	if rehearsal {
 		return &identityv1.SigningKey{Status: identityv1.SigningKeyStatus{State: identityv1.SigningKeyPublished}}, nil
@@ -224,7 +224,11 @@ func signingKeyError(id string, err error) error {
 	case errors.Is(err, rotation.ErrUnknownKey):
 		return apierrors.NewNotFound(identityv1.Resource("signingkeys"), id)
 	case errors.As(err, &refusal):
-		return apierrors.NewConflict(identityv1.Resource("signingkeys"), id, refusal)
+		conflict := apierrors.NewConflict(identityv1.Resource("signingkeys"), id, refusal)
+		if id == "" { // there is no key to name
+			conflict.ErrStatus.Message = "signingkeys.identity.muster.id cannot be rotated: " + refusal.Reason
+		}
+		return conflict
 	}
 	return err
 }

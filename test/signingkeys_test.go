@@ -121,13 +121,13 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	// The tokens live longer than all that follows.
 	lasting := authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(10 * 3600))}
 	old := requestToken(t, clients[0], lasting)
-	ctx, stop := context.WithCancel(t.Context())
+	var stop atomic.Bool
 	var load sync.WaitGroup
 	var checks atomic.Int64
 	for i := range 4 {
 		load.Go(func() {
-			for ctx.Err() == nil && !t.Failed() {
-				if err := issueAndReview(ctx, clients[i%2], clients[(i+i/2)%2], lasting); err != nil && ctx.Err() == nil {
+			for !stop.Load() && !t.Failed() {
+				if err := issueAndReview(t.Context(), clients[i%2], clients[(i+i/2)%2], lasting); err != nil {
 					t.Error(err)
 				}
 				checks.Add(1)
@@ -149,7 +149,7 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	for reached := checks.Load() + 40; checks.Load() < reached && !t.Failed(); {
 		time.Sleep(time.Millisecond)
 	}
-	stop()
+	stop.Store(true)
 	load.Wait()
 	t.Logf("%d tokens issued and reviewed", checks.Load())
 
@@ -159,7 +159,11 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	var seen []string
 	for len(seen) < 5 {
 		event := <-watched.ResultChan()
-		state, _, _ := unstructured.NestedString(event.Object.(*unstructured.Unstructured).Object, "status", "state")
+		key, ok := event.Object.(*unstructured.Unstructured)
+		if !ok {
+			t.Fatalf("the watch has told of %v", event)
+		}
+		state, _, _ := unstructured.NestedString(key.Object, "status", "state")
 		seen = append(seen, fmt.Sprint(event.Type, " ", state))
 	}
 	if got, want := strings.Join(seen, ", "), "ADDED Signing, ADDED Published, MODIFIED Signing, MODIFIED Signing, MODIFIED Verifying"; got != want {
