@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/muster-identity/muster/keyring/rotation"
 	"github.com/muster-identity/muster/mustertest"
@@ -239,5 +242,56 @@ func TestSigningKeysAreEncryptedInTheStoreByTheirOwnNameAndByWildcards(t *testin
 				t.Errorf("legible %v, encrypted %v; want %v, %v", legible, encrypted, want, !want)
 			}
 		})
+	}
+}
+
+func TestEverybodyReadsTheDiscoveryDocumentsIfToldAndNothingElse(t *testing.T) {
+	t.Parallel()
+	muster := mustertest.Start(t, func(o *server.Options) {
+		o.AnonymousAuth = false
+		o.TLSSANs = []string{"*.example.com"}
+		o.ServiceAccounts.Issuers = []string{"https://id.example.com/here"}
+		o.ServiceAccounts.DiscoveryAnonymous = true
+	})
+	muster.Namespace("dev")
+	account := muster.ServiceAccount("dev", "default")
+	for _, test := range []struct {
+		who          *rest.Config
+		method, path string
+		code         int
+		says         string
+	}{
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/.well-known/openid-configuration", http.StatusOK, `"jwks_uri":"https://id.example.com/here/openid/v1/jwks"`},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/openid/v1/jwks", http.StatusOK, `"alg":"ES256"`},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodPost, "/openid/v1/jwks", http.StatusForbidden, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/openid/v1", http.StatusUnauthorized, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/healthz", http.StatusUnauthorized, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/apis/identity.muster.id/v1/signingkeys", http.StatusUnauthorized, ""},
+		{account, http.MethodGet, "/openid/v1/jwks", http.StatusOK, ""},
+		{muster.Admin(), http.MethodPut, "/openid/v1/jwks", http.StatusMethodNotAllowed, ""},
+	} {
+		client, err := rest.HTTPClientFor(test.who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), test.method, muster.URL()+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != test.code || !bytes.Contains(body, []byte(test.says)) {
+			t.Errorf("%s %s: %d %s, want %d and %q", test.method, test.path, response.StatusCode, body, test.code, test.says)
+		}
+		if cached := response.Header.Get("Cache-Control"); test.code == http.StatusOK && cached != "public, max-age=3600" {
+			t.Errorf("%s: Cache-Control %q", test.path, cached)
+		}
 	}
 }
