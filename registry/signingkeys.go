@@ -207,6 +207,7 @@ func checkPreconditions(key *identityv1.SigningKey, p *metav1.Preconditions) err
 		return nil
 	}
 	conflict := func(what, wanted, has string) error {
+		//lint:ignore ST1005 the words are those of k8s.io/apiserver/pkg/storage
 		return apierrors.NewConflict(identityv1.Resource("signingkeys"), key.Name, fmt.Errorf("Precondition failed: %s in precondition: %s, %s in object meta: %s", what, wanted, what, has))
 	}
 	if p.UID != nil && *p.UID != key.UID {
