@@ -162,7 +162,7 @@ func (s *signingKeyStorage) Create(ctx context.Context, obj runtime.Object, admi
 	rehearsal := len(options.DryRun) > 0
 	id, err := s.keys.Rotate(ctx, rehearsal)
 	if err != nil {
-		return nil, signingKeyError(id, err)
+		return nil, signingKeyError("", err)
 	}
 	if rehearsal {
 		return &identityv1.SigningKey{Status: identityv1.SigningKeyStatus{State: identityv1.SigningKeyPublished}}, nil
@@ -207,6 +207,7 @@ func checkPreconditions(key *identityv1.SigningKey, p *metav1.Preconditions) err
 		return nil
 	}
 	conflict := func(what, wanted, has string) error {
+		//lint:ignore ST1005 the words are those of k8s.io/apiserver/pkg/storage
 		return apierrors.NewConflict(identityv1.Resource("signingkeys"), key.Name, fmt.Errorf("Precondition failed: %s in precondition: %s, %s in object meta: %s", what, wanted, what, has))
 	}
 	if p.UID != nil && *p.UID != key.UID {
@@ -224,7 +225,11 @@ func signingKeyError(id string, err error) error {
 	case errors.Is(err, rotation.ErrUnknownKey):
 		return apierrors.NewNotFound(identityv1.Resource("signingkeys"), id)
 	case errors.As(err, &refusal):
-		return apierrors.NewConflict(identityv1.Resource("signingkeys"), id, refusal)
+		conflict := apierrors.NewConflict(identityv1.Resource("signingkeys"), id, refusal)
+		if id == "" { // there is no key to name
+			conflict.ErrStatus.Message = "signingkeys.identity.muster.id cannot be rotated: " + refusal.Reason
+		}
+		return conflict
 	}
 	return err
 }

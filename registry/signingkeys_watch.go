@@ -28,10 +28,14 @@ func (s *signingKeyStorage) Watch(ctx context.Context, options *internalversion.
 	ctx, cancel := context.WithCancel(ctx)
 	w := &signingKeyWatch{
 		wanted: keySelectionOf(options), events: make(chan watch.Event), ctx: ctx, cancel: cancel,
-		marked: options != nil && options.SendInitialEvents != nil && *options.SendInitialEvents,
+		marked: wantsInitialEvents(options) && options.AllowWatchBookmarks,
 	}
 	go w.run(from)
 	return w, nil
+}
+
+func wantsInitialEvents(options *internalversion.ListOptions) bool {
+	return options != nil && options.SendInitialEvents != nil && *options.SendInitialEvents
 }
 
 // watchStart is what a watcher knows when it begins.
@@ -46,7 +50,7 @@ type watchStart struct {
 
 func (s *signingKeyStorage) startOf(options *internalversion.ListOptions) (watchStart, error) {
 	editions := s.keys.Editions()
-	if options == nil || options.ResourceVersion == "" || options.ResourceVersion == "0" || options.SendInitialEvents != nil && *options.SendInitialEvents {
+	if options == nil || options.ResourceVersion == "" || options.ResourceVersion == "0" || wantsInitialEvents(options) {
 		return watchStart{next: editions.Current()}, nil
 	}
 	revision, err := strconv.ParseInt(options.ResourceVersion, 10, 64)

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/muster-identity/muster/keyring/rotation"
 	"github.com/muster-identity/muster/mustertest"
@@ -121,13 +124,13 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	// The tokens live longer than all that follows.
 	lasting := authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(10 * 3600))}
 	old := requestToken(t, clients[0], lasting)
-	ctx, stop := context.WithCancel(t.Context())
+	var stop atomic.Bool
 	var load sync.WaitGroup
 	var checks atomic.Int64
 	for i := range 4 {
 		load.Go(func() {
-			for ctx.Err() == nil && !t.Failed() {
-				if err := issueAndReview(ctx, clients[i%2], clients[(i+i/2)%2], lasting); err != nil && ctx.Err() == nil {
+			for !stop.Load() && !t.Failed() {
+				if err := issueAndReview(t.Context(), clients[i%2], clients[(i+i/2)%2], lasting); err != nil {
 					t.Error(err)
 				}
 				checks.Add(1)
@@ -149,7 +152,7 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	for reached := checks.Load() + 40; checks.Load() < reached && !t.Failed(); {
 		time.Sleep(time.Millisecond)
 	}
-	stop()
+	stop.Store(true)
 	load.Wait()
 	t.Logf("%d tokens issued and reviewed", checks.Load())
 
@@ -159,7 +162,11 @@ func TestKeysAreSharedAndRotatedUnderLoadWithoutAFailure(t *testing.T) {
 	var seen []string
 	for len(seen) < 5 {
 		event := <-watched.ResultChan()
-		state, _, _ := unstructured.NestedString(event.Object.(*unstructured.Unstructured).Object, "status", "state")
+		key, ok := event.Object.(*unstructured.Unstructured)
+		if !ok {
+			t.Fatalf("the watch has told of %v", event)
+		}
+		state, _, _ := unstructured.NestedString(key.Object, "status", "state")
 		seen = append(seen, fmt.Sprint(event.Type, " ", state))
 	}
 	if got, want := strings.Join(seen, ", "), "ADDED Signing, ADDED Published, MODIFIED Signing, MODIFIED Signing, MODIFIED Verifying"; got != want {
@@ -235,5 +242,56 @@ func TestSigningKeysAreEncryptedInTheStoreByTheirOwnNameAndByWildcards(t *testin
 				t.Errorf("legible %v, encrypted %v; want %v, %v", legible, encrypted, want, !want)
 			}
 		})
+	}
+}
+
+func TestEverybodyReadsTheDiscoveryDocumentsIfToldAndNothingElse(t *testing.T) {
+	t.Parallel()
+	muster := mustertest.Start(t, func(o *server.Options) {
+		o.AnonymousAuth = false
+		o.TLSSANs = []string{"*.example.com"}
+		o.ServiceAccounts.Issuers = []string{"https://id.example.com/here"}
+		o.ServiceAccounts.DiscoveryAnonymous = true
+	})
+	muster.Namespace("dev")
+	account := muster.ServiceAccount("dev", "default")
+	for _, test := range []struct {
+		who          *rest.Config
+		method, path string
+		code         int
+		says         string
+	}{
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/.well-known/openid-configuration", http.StatusOK, `"jwks_uri":"https://id.example.com/here/openid/v1/jwks"`},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/openid/v1/jwks", http.StatusOK, `"alg":"ES256"`},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodPost, "/openid/v1/jwks", http.StatusForbidden, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/openid/v1", http.StatusUnauthorized, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/healthz", http.StatusUnauthorized, ""},
+		{rest.AnonymousClientConfig(muster.Admin()), http.MethodGet, "/apis/identity.muster.id/v1/signingkeys", http.StatusUnauthorized, ""},
+		{account, http.MethodGet, "/openid/v1/jwks", http.StatusOK, ""},
+		{muster.Admin(), http.MethodPut, "/openid/v1/jwks", http.StatusMethodNotAllowed, ""},
+	} {
+		client, err := rest.HTTPClientFor(test.who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), test.method, muster.URL()+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != test.code || !bytes.Contains(body, []byte(test.says)) {
+			t.Errorf("%s %s: %d %s, want %d and %q", test.method, test.path, response.StatusCode, body, test.code, test.says)
+		}
+		if cached := response.Header.Get("Cache-Control"); test.code == http.StatusOK && cached != "public, max-age=3600" {
+			t.Errorf("%s: Cache-Control %q", test.path, cached)
+		}
 	}
 }

@@ -68,6 +68,7 @@ token has expired.`,
 			if err := c.api.Get().Resource("signingkeys").Do(ctx).Into(list); err != nil {
 				return err
 			}
+			list.SetGroupVersionKind(identityv1.SchemeGroupVersion.WithKind("SigningKeyList")) // decoding takes it away
 			return c.print(list, list.Items)
 		}),
 	}
@@ -87,6 +88,7 @@ verifying until the last of its tokens has expired.`,
 			if err := c.api.Post().Resource("signingkeys").Body(&identityv1.SigningKey{}).Do(ctx).Into(made); err != nil {
 				return fmt.Errorf("no key is made: %w", err)
 			}
+			made.SetGroupVersionKind(identityv1.SchemeGroupVersion.WithKind("SigningKey"))
 			return c.print(made, []identityv1.SigningKey{*made})
 		}),
 	}

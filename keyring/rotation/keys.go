@@ -134,7 +134,10 @@ func (k *Keys) Rotate(ctx context.Context, rehearsal bool) (id string, err error
 	if err != nil {
 		return "", err
 	}
-	return key.ID, k.perform(ctx, rehearsal, func(l Ledger) (Ledger, error) { return l.Publish(private, k.config.Now()) })
+	if err := k.perform(ctx, rehearsal, func(l Ledger) (Ledger, error) { return l.Publish(private, k.config.Now()) }); err != nil {
+		return "", err
+	}
+	return key.ID, nil
 }
 
 // Retire takes a key out, here before it returns, on other replicas as soon as
