@@ -3,7 +3,7 @@
 # make test       vets and tests everything, with the race detector where there is a C compiler
 # make bench      runs the benchmarks
 # make lint       formatting, go vet, staticcheck
-# make generate   writes the OpenAPI definitions anew
+# make generate   writes the OpenAPI definitions and the deep copies anew
 # make binaries   builds all that end-to-end tests run
 
 # Both binaries report the Kubernetes version whose API they speak, read from the pinned kubectl: v0.37.2 is Kubernetes 1.37.2.
@@ -49,7 +49,7 @@ vet:
 	go vet $(REPRODUCIBLE) ./...
 
 generate:
-	scripts/generate-openapi openapi
+	scripts/generate .
 
 clean:
 	rm -rf bin

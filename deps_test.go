@@ -40,6 +40,7 @@ var rooms = []room{
 	{path: "token"},
 	{path: "verify", mayBeAway: true},
 	{path: "openapi"},
+	{path: "identity"},
 }
 
 // A ban keeps packages out of a room. A banned path stands for itself and all below it. Banned imports are those written
@@ -117,6 +118,11 @@ var bans = []ban{
 		room:  "projection",
 		reach: []string{"k8s.io/client-go", "k8s.io/apiserver"},
 		why:   "a volume on disk is made from bytes and modes, wherever they come from",
+	},
+	{
+		room:  "identity",
+		reach: []string{"k8s.io/client-go", "k8s.io/apiserver"},
+		why:   "the types of the API are for clients too: they depend on no more than k8s.io/api does",
 	},
 	{
 		room:    "token",

@@ -18,14 +18,19 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-const generated = "zz_generated.openapi.go"
+// generated are the files that scripts/generate writes, by their paths from the root.
+var generated = []string{
+	"identity/v1/zz_generated.deepcopy.go",
+	"identity/v1/zz_generated.model_name.go",
+	"openapi/zz_generated.openapi.go",
+}
 
-func TestGeneratedDefinitionsAreFresh(t *testing.T) {
+func TestGeneratedFilesAreFresh(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs the generator over all served packages, which takes several seconds")
 	}
-	generator, err := exec.LookPath("../scripts/generate-openapi")
+	generator, err := exec.LookPath("../scripts/generate")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +39,18 @@ func TestGeneratedDefinitionsAreFresh(t *testing.T) {
 	if err != nil {
 		t.Fatalf("generating: %v\n%s", err, out)
 	}
-	want, err := os.ReadFile(filepath.Join(dir, generated))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(generated)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the generator makes of the pinned packages: run `make generate`", generated)
+	for _, path := range generated {
+		want, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join("..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the generator makes of the pinned packages: run `make generate`", path)
+		}
 	}
 }
 
@@ -53,18 +60,18 @@ func TestDefinitionsReferToNothingMissing(t *testing.T) {
 	for name, definition := range definitions {
 		for _, dependency := range definition.Dependencies {
 			if _, ok := definitions[dependency]; !ok {
-				t.Errorf("%s refers to %s, which has no definition: add its package to scripts/generate-openapi", name, dependency)
+				t.Errorf("%s refers to %s, which has no definition: add its package to scripts/generate", name, dependency)
 			}
 		}
 	}
 }
 
-func TestDefinitionsHaveTheNamesOfKubernetes(t *testing.T) {
+func TestDefinitionsAreNamedAfterTheirGroups(t *testing.T) {
 	t.Parallel()
 	definitions := definitions()
 	for name := range definitions {
-		if !strings.HasPrefix(name, "io.k8s.api.") && !strings.HasPrefix(name, "io.k8s.apimachinery.pkg.") {
-			t.Errorf("definition %q is not named as kube-apiserver names it", name)
+		if !strings.HasPrefix(name, "io.k8s.api.") && !strings.HasPrefix(name, "io.k8s.apimachinery.pkg.") && !strings.HasPrefix(name, "id.muster.identity.") {
+			t.Errorf("definition %q is neither named as kube-apiserver names it nor after Muster's own group", name)
 		}
 	}
 	for _, name := range []string{
@@ -76,6 +83,7 @@ func TestDefinitionsHaveTheNamesOfKubernetes(t *testing.T) {
 		"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
 		"io.k8s.apimachinery.pkg.api.resource.Quantity",
 		"io.k8s.apimachinery.pkg.version.Info",
+		"id.muster.identity.v1.TokenRevocation",
 	} {
 		if _, ok := definitions[name]; !ok {
 			t.Errorf("no definition is named %q", name)

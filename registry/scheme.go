@@ -17,6 +17,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	identityv1 "github.com/muster-identity/muster/identity/v1"
 )
 
 // groups are the served API groups in the order of discovery.
@@ -29,6 +31,7 @@ func groups() []runtime.SchemeBuilder {
 		batchv1.SchemeBuilder,
 		rbacv1.SchemeBuilder,
 		coordinationv1.SchemeBuilder,
+		identityv1.SchemeBuilder,
 	}
 }
 
@@ -42,6 +45,7 @@ func GroupVersions() []schema.GroupVersion {
 		batchv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
 		coordinationv1.SchemeGroupVersion,
+		identityv1.SchemeGroupVersion,
 	}
 }
 
@@ -71,6 +75,10 @@ func NewScheme(resources []Resource) (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
+// JSONOnly tells whether the types of a group have no protobuf encoding: they
+// are stored and served as JSON, as custom resources are.
+func JSONOnly(group string) bool { return group == identityv1.GroupName }
+
 // registerHub registers the types of a group version as its internal version.
 // The events of events.k8s.io are those of the core group: one storage serves
 // both.
@@ -81,8 +89,14 @@ func registerHub(scheme *runtime.Scheme, version schema.GroupVersion) {
 		return
 	}
 	for kind, goType := range scheme.KnownTypes(version) {
-		if strings.HasPrefix(goType.PkgPath(), "k8s.io/api/") {
+		if ownType(goType) {
 			scheme.AddKnownTypeWithName(hub.WithKind(kind), reflect.New(goType).Interface().(runtime.Object))
 		}
 	}
+}
+
+// ownType tells whether a type is a group's own: every group version has the
+// options of requests and the events of watches beside them.
+func ownType(goType reflect.Type) bool {
+	return strings.HasPrefix(goType.PkgPath(), "k8s.io/api/") || goType.PkgPath() == reflect.TypeFor[identityv1.TokenRevocation]().PkgPath()
 }

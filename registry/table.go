@@ -13,5 +13,6 @@ func Table() []Resource {
 		jobs(),
 		leases(),
 		clusterRoleBindings(), clusterRoles(), roleBindings(), roles(),
+		tokenRevocations(),
 	}
 }

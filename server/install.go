@@ -5,6 +5,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,6 +48,9 @@ func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, 
 		// which clients ask for, sorts by these priorities.
 		server.AggregatedDiscoveryGroupManager.SetGroupVersionPriority(metav1.GroupVersion(version), len(versions)-i, 1)
 		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, parameters, codecs)
+		if registry.JSONOnly(version.Group) {
+			info.NegotiatedSerializer = withoutProtobuf{codecs}
+		}
 		info.VersionedResourcesStorageMap[version.Version] = groups[version.Group]
 		if version.Group != "" {
 			named = append(named, &info)
@@ -60,4 +64,15 @@ func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, 
 		return fmt.Errorf("serving the API groups: %w", err)
 	}
 	return nil
+}
+
+// withoutProtobuf keeps clients from asking for an encoding that the types do
+// not have: who would take another gets that, as for a custom resource.
+type withoutProtobuf struct{ runtime.NegotiatedSerializer }
+
+// SupportedMediaTypes are what clients may choose from.
+func (w withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(w.NegotiatedSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType == runtime.ContentTypeProtobuf
+	})
 }

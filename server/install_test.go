@@ -38,10 +38,11 @@ func TestBothFormsOfDiscoveryListTheGroupsInTheOrderOfKubernetes(t *testing.T) {
 	for _, group := range aggregated.Items {
 		got["aggregated"] = append(got["aggregated"], group.Name)
 	}
-	// The order of kube-apiserver's priorities, as far as the groups are served.
+	// The order of kube-apiserver's priorities, as far as the groups are served; then Muster's own.
 	want := []string{
 		"events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "batch",
 		"rbac.authorization.k8s.io", "coordination.k8s.io",
+		"identity.muster.id",
 	}
 	if diff := cmp.Diff(map[string][]string{"list": want, "aggregated": want}, got); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)

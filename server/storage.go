@@ -31,7 +31,11 @@ import (
 // keys, the same encoding.
 func storageFactory(store *genericoptions.EtcdOptions, scheme *runtime.Scheme, codecs serializer.CodecFactory, resources []registry.Resource, config *genericapiserver.Config) *serverstorage.DefaultStorageFactory {
 	prefixes := map[schema.GroupResource]string{}
+	var jsonOnly []schema.GroupResource
 	for _, resource := range resources {
+		if name := resource.GroupVersionResource().GroupResource(); registry.JSONOnly(name.Group) {
+			jsonOnly = append(jsonOnly, name)
+		}
 		if placed, ok := resource.(interface{ StoragePrefix() string }); ok {
 			prefixes[resource.GroupVersionResource().GroupResource()] = placed.StoragePrefix()
 		}
@@ -44,6 +48,9 @@ func storageFactory(store *genericoptions.EtcdOptions, scheme *runtime.Scheme, c
 		config.MergedResourceConfig,
 		prefixes,
 	)
+	for _, resource := range jsonOnly {
+		factory.SetSerializer(resource, runtime.ContentTypeJSON, nil)
+	}
 	factory.AddCohabitatingResources(corev1.Resource("events"), eventsv1.SchemeGroupVersion.WithResource("events").GroupResource())
 	factory.StorageConfig.StorageObjectCountTracker = config.StorageObjectCountTracker
 	return factory
