@@ -67,7 +67,7 @@ func (s *Server) newHouse(dir *dataDir) (*house, error) {
 	options := s.Options.ServiceAccounts
 	h.tokens = authn.NewServiceAccounts(authn.ServiceAccounts{
 		Issuers: options.Issuers, Keys: keys, APIAudiences: options.APIAudiences,
-		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
+		Objects: h.view, Fresh: live.Fresh{View: h.view}, Revocations: h.view.Revocations(), Now: s.Now,
 		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
 		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
 	})
