@@ -136,6 +136,7 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 		"batch/v1 jobs/status",
 		"coordination.k8s.io/v1 leases",
 		"events.k8s.io/v1 events",
+		"identity.muster.id/v1 tokenrevocations",
 		"rbac.authorization.k8s.io/v1 clusterrolebindings",
 		"rbac.authorization.k8s.io/v1 clusterroles",
 		"rbac.authorization.k8s.io/v1 rolebindings",
