@@ -45,6 +45,8 @@ type ServiceAccounts struct {
 	// Objects answers from memory, Fresh from the store. Fresh is asked only
 	// when a token names another UID than Objects knows.
 	Objects, Fresh Objects
+	// Revocations are the tokens that are void before their time; nil means none.
+	Revocations *live.Revocations
 	// APIAudiences are the wanted audiences of a request that names none.
 	APIAudiences authenticator.Audiences
 	// DeletionGrace is for how long after its deletionTimestamp an object that
@@ -175,6 +177,7 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 	if err != nil {
 		return nil, true, err
 	}
+	claims.SignedBy = signedBy(ring, unverified)
 	known = newSeen(digest, ring, claims, legacy)
 	if len(compact) <= maxKeptToken {
 		s.verified.add(known)

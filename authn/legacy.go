@@ -36,6 +36,7 @@ var legacySteps = []step{
 	{"token of the secret", placeObjects, legacyLookup, checkLegacyCopy, showLegacyCopy},
 	{"service account", placeObjects, legacyLookup, checkLegacyAccount, showAccount},
 	{"validity of the secret", placeObjects, legacyLookup, checkLegacyValidity, showLegacyValidity},
+	{"revocation", placeObjects, revocable, checkRevocation, showRevocation},
 }
 
 func legacyLookup(c check) bool { return !c.SkipLegacyLookup }

@@ -67,6 +67,7 @@ var steps = []step{
 	objectStep("pod", boundPod, podMeta),
 	objectStep("node", boundNode, nodeMeta),
 	{"webhook", placeObjects, boundToWebhook, checkWebhook, showWebhook},
+	{"revocation", placeObjects, revocable, checkRevocation, showRevocation},
 }
 
 // steps are those that this kind of token goes through.

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"fmt"
 	"net/http"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -13,12 +14,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	identityv1 "github.com/muster-identity/muster/identity/v1"
 )
 
 // Kinds of which only the metadata is cached.
@@ -54,6 +59,8 @@ func cacheOptions(rootCA string) cache.Options {
 			},
 			&corev1.Pod{}:           {Label: runSelector()},
 			&coordinationv1.Lease{}: {Label: runSelector()},
+
+			&identityv1.TokenRevocation{}: {},
 		},
 	}
 }
@@ -74,6 +81,17 @@ func shareBundle(bundle string) func(any) (any, error) {
 	}
 }
 
+// kinds are the types that controllers deal with.
+func kinds() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, identityv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering the types of the controllers: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
 // staticMapper knows the resources of the kinds that controllers deal with.
 func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper(nil)
@@ -81,6 +99,7 @@ func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
+	mapper.Add(identityv1.SchemeGroupVersion.WithKind("TokenRevocation"), meta.RESTScopeRoot)
 	mapper.Add(namespaceKind, meta.RESTScopeRoot)
 	mapper.Add(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), meta.RESTScopeRoot)
 	return mapper, nil

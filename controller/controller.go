@@ -4,8 +4,8 @@
 // Package controller keeps promises about the store: that every namespace has
 // its default account and its CA bundle, that a namespace that ends is emptied,
 // that aggregated roles hold what they select, that pods and leases whose holder
-// is gone are gone too, that a Secret tells when its token was last used. One file
-// per promise.
+// is gone are gone too, that revocations go with the last token they cover, that
+// a Secret tells when its token was last used. One file per promise.
 //
 // Each controller compares what is with what should be and makes one step, again
 // at every event and after every failure; none remembers what it did before. They
@@ -27,6 +27,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -92,7 +93,11 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the controllers: %w", err)
 	}
-	m, err := manager.New(rest, managerOptions(cfg))
+	scheme, err := kinds()
+	if err != nil {
+		return nil, err
+	}
+	m, err := manager.New(rest, managerOptions(cfg, scheme))
 	if err != nil {
 		return nil, fmt.Errorf("making the controllers: %w", err)
 	}
@@ -106,6 +111,7 @@ func New(cfg Config) (*Manager, error) {
 		newLapsedPods(m.GetClient(), direct),
 		newOrphanedLeases(m.GetClient(), direct),
 		newLegacyTokenTracking(direct, rest),
+		newExpiredRevocations(m.GetClient()),
 	} {
 		if err := c.register(m); err != nil {
 			return nil, fmt.Errorf("making the controllers: %w", err)
@@ -131,8 +137,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	return fmt.Errorf("running the controllers: %w", err)
 }
 
-func managerOptions(cfg Config) manager.Options {
+func managerOptions(cfg Config, scheme *runtime.Scheme) manager.Options {
 	return manager.Options{
+		Scheme:         scheme,
 		Logger:         logger(),
 		MapperProvider: staticMapper,
 		Cache:          cacheOptions(string(cfg.RootCA)),

@@ -25,7 +25,11 @@ func fakeStore(objects ...client.Object) client.WithWatch {
 	if err != nil {
 		panic(err)
 	}
-	return fake.NewClientBuilder().WithRESTMapper(mapper).WithStatusSubresource(&corev1.Namespace{}).WithObjects(objects...).Build()
+	scheme, err := kinds()
+	if err != nil {
+		panic(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithStatusSubresource(&corev1.Namespace{}).WithObjects(objects...).Build()
 }
 
 // reconciled makes one step and returns when the next is due.

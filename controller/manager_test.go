@@ -77,7 +77,7 @@ func emptyList(r *http.Request, resource string) string {
 	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
 		return fmt.Sprintf(list, "PartialObjectMetadataList", "meta.k8s.io/v1")
 	}
-	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "services": "Service"}
+	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "services": "Service", "tokenrevocations": "TokenRevocation"}
 	version := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
 	version = strings.TrimSuffix(strings.TrimSuffix(version, "/"+resource), "/namespaces/default")
 	version = strings.TrimSuffix(version, "/namespaces/kube-system")
@@ -130,6 +130,7 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 		"pods identity.muster.id/run=true",
 		"serviceaccounts metadata.name=default",
 		"services metadata.name=kubernetes",
+		"tokenrevocations",
 	}
 	wantCreated := []string{
 		"/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces",

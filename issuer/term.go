@@ -54,6 +54,18 @@ func (i *Issuer) extended() time.Duration {
 	return extended
 }
 
+// LongestLife is that of the tokens that are issued with these settings.
+func (i *Issuer) LongestLife() time.Duration {
+	longest := maxSeconds * time.Second
+	if i.MaxExpiration > 0 {
+		longest = min(longest, i.MaxExpiration)
+	}
+	if i.ExtendExpiration && longest >= podSeconds*time.Second {
+		longest = max(longest, i.extended())
+	}
+	return longest
+}
+
 func (i *Issuer) forAPI(audiences []string) bool {
 	return !slices.ContainsFunc(audiences, func(a string) bool {
 		return !slices.Contains(i.APIAudiences, a)

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	identityv1 "github.com/muster-identity/muster/identity/v1"
 )
 
 // Source reads single objects from the store, consistently.
@@ -34,6 +36,7 @@ var (
 	secrets         = schema.GroupResource{Resource: "secrets"}
 	nodes           = schema.GroupResource{Resource: "nodes"}
 	namespaces      = schema.GroupResource{Resource: "namespaces"}
+	revocations     = identityv1.Resource("tokenrevocations")
 
 	rbacResources = []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}
 )
@@ -50,7 +53,8 @@ type View struct {
 	nodes           *table[Node]
 	namespaces      *table[Namespace]
 
-	advances advances
+	advances    advances
+	revocations *Revocations
 }
 
 // feed is a table with the type of its values erased.
@@ -75,6 +79,7 @@ func New(source Source, rbac Subscriber) *View {
 		secrets:         newTable[Secret](nil),
 		nodes:           newTable[Node](nil),
 		namespaces:      newTable[Namespace](nil),
+		revocations:     newRevocations(),
 	}
 	v.feeds = map[schema.GroupResource]feed{
 		serviceAccounts: kind[ServiceAccount]{v.serviceAccounts, serviceAccountOf},
@@ -82,6 +87,7 @@ func New(source Source, rbac Subscriber) *View {
 		secrets:         kind[Secret]{v.secrets, secretOf},
 		nodes:           kind[Node]{v.nodes, nodeOf},
 		namespaces:      kind[Namespace]{v.namespaces, namespaceOf},
+		revocations:     revocationKind{kind[Revocation]{newTable(v.revocations.apply), revocationOf}, v.revocations},
 	}
 	for _, resource := range rbacResources {
 		v.feeds[schema.GroupResource{Group: "rbac.authorization.k8s.io", Resource: resource}] = kind[runtime.Object]{newTable(rbac), copyOf}
@@ -158,6 +164,10 @@ func (v *View) Node(ctx context.Context, name string) (Node, error) {
 func (v *View) Namespace(ctx context.Context, name string) (Namespace, error) {
 	return find(ctx, v, namespaces, v.namespaces, types.NamespacedName{Name: name})
 }
+
+// Revocations are those of tokens. They are complete from the first list of
+// their Feed on; until then a question waits.
+func (v *View) Revocations() *Revocations { return v.revocations }
 
 func find[T any](ctx context.Context, v *View, resource schema.GroupResource, t *table[T], name types.NamespacedName) (T, error) {
 	if value, ok := t.get(name); ok {

@@ -363,6 +363,7 @@ func TestTheViewSaysWhichResourcesItKeeps(t *testing.T) {
 	want := []string{
 		"clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "namespaces", "nodes", "pods",
 		"rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io", "secrets", "serviceaccounts",
+		"tokenrevocations.identity.muster.id",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

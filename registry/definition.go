@@ -77,7 +77,9 @@ type Definition[T Object] struct {
 	RequireVersion bool
 	// ReturnDeleted answers a deletion with the object instead of a Status.
 	ReturnDeleted bool
-	// Prefix is the storage folder below /registry; empty means Plural.
+	// Prefix is the storage folder below /registry; empty means Plural, for
+	// Muster's own kinds within a folder named after the group, as custom
+	// resources have it.
 	Prefix string
 
 	// GracefulDelete may change the grace period of a deletion; it returns
@@ -113,10 +115,13 @@ func (d *Definition[T]) Stored() bool { return true }
 
 // StoragePrefix is the folder below /registry where the objects are kept.
 func (d *Definition[T]) StoragePrefix() string {
-	if d.Prefix == "" {
-		return d.Plural
+	switch {
+	case d.Prefix != "":
+		return d.Prefix
+	case JSONOnly(d.GroupVersion.Group):
+		return d.GroupVersion.Group + "/" + d.Plural
 	}
-	return d.Prefix
+	return d.Plural
 }
 
 // Register adds the defaults and the selectable fields to the scheme.

@@ -27,11 +27,16 @@ type Services struct {
 	Escalation Escalation
 	// EventTTL is how long events are kept; zero means an hour.
 	EventTTL time.Duration
+	// LongestTokenLife is that of the tokens that are issued here: what a
+	// revocation ends by whose end nobody has told.
+	LongestTokenLife time.Duration
 	// NamespaceStarter follows the creation of a namespace; nil means nobody.
 	NamespaceStarter NamespaceStarter
 	// NodePortRange are the ports that services get on nodes. The zero value is
 	// 30000-32767.
 	NodePortRange utilnet.PortRange
+	// Now is the clock by which a revocation starts; nil means time.Now.
+	Now func() time.Time
 	// RuleResolver lists what a caller may do, for SelfSubjectRulesReview.
 	RuleResolver authorizer.RuleResolver
 	// SigningKeys are the keys that sign service account tokens.

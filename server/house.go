@@ -87,7 +87,7 @@ func (s *Server) newHouse() (*house, error) {
 	options := s.Options.ServiceAccounts
 	tokens := authn.ServiceAccounts{
 		Issuers: options.Issuers, Keys: h.keys, APIAudiences: options.APIAudiences,
-		Objects: h.view, Fresh: live.Fresh{View: h.view}, Now: s.Now,
+		Objects: h.view, Fresh: live.Fresh{View: h.view}, Revocations: h.view.Revocations(), Now: s.Now,
 		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
 		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
 	}

@@ -7,6 +7,7 @@
 package test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -49,6 +50,8 @@ func TestScripts(t *testing.T) {
 			"within":    within,
 			"saveout":   saveOut,
 			"token":     createToken,
+			"tokenfile": tokenFile,
+			"claim":     claim,
 			"holding":   holding,
 			"review":    review,
 			"readtoken": readToken,
@@ -167,4 +170,31 @@ func review(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("review.json"), body, 0o600))
 	ts.Check(ts.Exec("kubectl", "create", "-f", "review.json", "-o", "jsonpath={.status}"))
+}
+
+// tokenFile writes a token that is kept in an environment variable into a file:
+//
+//	tokenfile FILE NAME
+func tokenFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: tokenfile FILE NAME")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ts.Getenv(args[1])+"\n"), 0o600))
+}
+
+// claim keeps in an environment variable what the token in another one says, in
+// its payload or its header:
+//
+//	claim NAME TOKEN CLAIM
+func claim(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: claim NAME TOKEN CLAIM")
+	}
+	said := map[string]any{}
+	for _, part := range strings.SplitN(ts.Getenv(args[1]), ".", 3)[:2] {
+		text, err := base64.RawURLEncoding.DecodeString(part)
+		ts.Check(err)
+		ts.Check(json.Unmarshal(text, &said))
+	}
+	ts.Setenv(args[0], fmt.Sprint(said[args[2]]))
 }

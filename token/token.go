@@ -46,6 +46,11 @@ type Claims struct {
 	NotBefore int64 `json:"nbf"`
 	// Subject is the username of the account.
 	Subject string `json:"sub"`
+
+	// SignedBy is the id of the key that the signature was verified with, as
+	// whoever did that notes it. It is no claim: a token may keep quiet about its
+	// key, or have none yet.
+	SignedBy string `json:"-"`
 }
 
 // Kubernetes is the claim "kubernetes.io".

@@ -1,0 +1,54 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	identityv1 "github.com/muster-identity/muster/identity/v1"
+)
+
+func TestARevocationGoesWhenTheLastTokenItCoversHasExpired(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: noon.Add(d)} }
+	held := metav1.ObjectMeta{DeletionTimestamp: at(0), Finalizers: []string{"example.com/held"}}
+	tests := map[string]struct {
+		meta  metav1.ObjectMeta
+		ends  *metav1.Time
+		stays bool
+		after time.Duration
+	}{
+		"it has no end":                           {metav1.ObjectMeta{}, nil, true, 0},
+		"its end is far away":                     {metav1.ObjectMeta{}, at(90 * 24 * time.Hour), true, 24 * time.Hour},
+		"its end is near":                         {metav1.ObjectMeta{}, at(time.Minute), true, 3 * time.Minute},
+		"a token may be good by a late clock":     {metav1.ObjectMeta{}, at(-time.Minute), true, time.Minute},
+		"no clock finds a token good":             {metav1.ObjectMeta{}, at(-2 * time.Minute), false, 0},
+		"its end was long ago":                    {metav1.ObjectMeta{}, at(-time.Hour), false, 0},
+		"it is being deleted, somebody has to go": {held, at(-time.Hour), true, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			revocation := &identityv1.TokenRevocation{ObjectMeta: test.meta, Spec: identityv1.TokenRevocationSpec{ExpirationTimestamp: test.ends}}
+			revocation.Name, revocation.UID = "r", "r-uid"
+			store := fakeStore(revocation)
+			controller := newExpiredRevocations(store)
+			controller.now = func() time.Time { return noon }
+			if after := reconciled(t, controller, named("r")); after != test.after {
+				t.Errorf("comes back after %s, want %s", after, test.after)
+			}
+			err := store.Get(t.Context(), named("r"), &identityv1.TokenRevocation{})
+			if stays := err == nil; stays != test.stays || client.IgnoreNotFound(err) != nil {
+				t.Errorf("stays %v (%v), want %v", stays, err, test.stays)
+			}
+			if after := reconciled(t, controller, named("other")); after != 0 {
+				t.Errorf("one that is not there comes back after %s", after)
+			}
+		})
+	}
+}
