@@ -31,7 +31,7 @@ func newRevocations(t testing.TB) *revocations {
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	t.Cleanup(func() { end(); <-ended })
-	list := &cache.ListWatch{WatchFunc: func(metav1.ListOptions) (watch.Interface, error) {
+	list := &cache.ListWatch{WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) {
 		events := watch.NewFakeWithChanSize(1, false)
 		events.Action(watch.Bookmark, &identityv1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{
 			ResourceVersion: "1", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"},
