@@ -156,11 +156,11 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 	if known, ok := s.verified.get(digest, ring); ok {
 		return known, true, nil
 	}
-	issuer, _, ok := token.Peek(compact)
-	if !ok || issuer != token.LegacyIssuer && !slices.Contains(s.Issuers, issuer) {
+	peeked, ok := token.Peek(compact)
+	if !ok || peeked.Issuer != token.LegacyIssuer && !slices.Contains(s.Issuers, peeked.Issuer) {
 		return nil, false, nil
 	}
-	unverified, err := token.Parse(compact)
+	unverified, err := peeked.Parse()
 	if errors.Is(err, token.ErrMalformed) {
 		return nil, false, nil
 	}
@@ -173,7 +173,7 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 	if err != nil {
 		return nil, true, err
 	}
-	claims, legacy, err := s.decode(issuer, payload)
+	claims, legacy, err := s.decode(peeked.Issuer, payload)
 	if err != nil {
 		return nil, true, err
 	}

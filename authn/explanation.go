@@ -97,7 +97,8 @@ func (s *ServiceAccounts) Explain(ctx context.Context, compact string) (Explanat
 // explainUnsigned explains a token whose signature is refused with err. It
 // believes nothing of what the token says.
 func (s *ServiceAccounts) explainUnsigned(compact string, err error) Explanation {
-	_, keyID, _ := token.Peek(compact)
+	peeked, _ := token.Peek(compact)
+	keyID := peeked.KeyID
 	got := "none for the key id " + quote(keyID)
 	if keyID == "" {
 		got = "no key id, and none that fits"

@@ -31,14 +31,24 @@ func algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.ES512}
 }
 
+// Peeked is a token of which nothing has been checked but its form.
+type Peeked struct {
+	// Issuer is what the token says of its origin.
+	Issuer string
+	// KeyID names the key to verify with; empty means any key may fit.
+	KeyID string
+
+	compact string
+}
+
 // Peek tells which issuer a token claims to come from and which key it claims
 // to be signed with, so that it can be sent to the right verifier. Nothing of
 // it is verified. It is not ok if the token has not three parts, or header or
 // payload are not JSON objects in canonical base64url.
-func Peek(compact string) (issuer, keyID string, ok bool) {
+func Peek(compact string) (Peeked, bool) {
 	header, payload, ok := split(compact)
 	if !ok {
-		return "", "", false
+		return Peeked{}, false
 	}
 	var h struct {
 		KeyID string `json:"kid"`
@@ -47,9 +57,9 @@ func Peek(compact string) (issuer, keyID string, ok bool) {
 		Issuer string `json:"iss"`
 	}
 	if !decodeObject(header, &h) || !decodeObject(payload, &p) {
-		return "", "", false
+		return Peeked{}, false
 	}
-	return p.Issuer, h.KeyID, true
+	return Peeked{Issuer: p.Issuer, KeyID: h.KeyID, compact: compact}, true
 }
 
 // split decodes header and payload. It is stricter than the decoder of
@@ -80,11 +90,7 @@ func decodeObject(data []byte, into any) bool {
 
 // Unverified is a token that was taken apart; nobody has checked its signature.
 type Unverified struct {
-	// Issuer is what the token says of its origin.
-	Issuer string
-	// KeyID names the key to verify with; empty means any key may fit.
-	KeyID string
-
+	Peeked
 	jws *jose.JSONWebSignature
 }
 
@@ -92,18 +98,23 @@ type Unverified struct {
 // ErrSignature if it is signed with an algorithm that is not allowed: RS256,
 // ES256, ES384 and ES512 are.
 func Parse(compact string) (*Unverified, error) {
-	issuer, keyID, ok := Peek(compact)
+	peeked, ok := Peek(compact)
 	if !ok {
 		return nil, ErrMalformed
 	}
-	jws, err := jose.ParseSignedCompact(compact, algorithms())
+	return peeked.Parse()
+}
+
+// Parse takes the token apart, like the function of that name.
+func (p Peeked) Parse() (*Unverified, error) {
+	jws, err := jose.ParseSignedCompact(p.compact, algorithms())
 	if unexpected := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &unexpected) {
 		return nil, ErrSignature
 	}
 	if err != nil {
 		return nil, ErrMalformed
 	}
-	return &Unverified{Issuer: issuer, KeyID: keyID, jws: jws}, nil
+	return &Unverified{Peeked: p, jws: jws}, nil
 }
 
 // Verify returns the claims of a bound token if one of the keys signed it. The

@@ -277,7 +277,8 @@ func TestPeekTellsIssuerAndKeyOfTokensOfAnyKind(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer, keyID, ok := token.Peek(test.compact)
+			peeked, ok := token.Peek(test.compact)
+			issuer, keyID := peeked.Issuer, peeked.KeyID
 			if issuer != test.issuer || keyID != test.keyID || ok != test.ok {
 				t.Errorf("Peek = %q, %q, %v; want %q, %q, %v", issuer, keyID, ok, test.issuer, test.keyID, test.ok)
 			}
@@ -298,7 +299,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(b64(`{"alg":"RS256","b64":false,"crit":["b64"]}`) + "." + b64(`{"iss":"x"}`) + ".AA")
 	f.Fuzz(func(t *testing.T, compact string) {
 		u, err := token.Parse(compact)
-		issuer, keyID, ok := token.Peek(compact)
+		peeked, ok := token.Peek(compact)
+		issuer, keyID := peeked.Issuer, peeked.KeyID
 		if err != nil {
 			if u != nil {
 				t.Fatal("a refused token is not nil")
@@ -331,7 +333,7 @@ func FuzzParse(f *testing.F) {
 func BenchmarkPeek(b *testing.B) {
 	compact := sign(b, jose.ES256, keys()[jose.ES256], "k", payload(b), nil)
 	for b.Loop() {
-		if _, _, ok := token.Peek(compact); !ok {
+		if _, ok := token.Peek(compact); !ok {
 			b.Fatal("not ok")
 		}
 	}
