@@ -65,9 +65,6 @@ func develop(cmd *cobra.Command, args []string, interactive bool) (err error) {
 	defer signal.Stop(signals)
 
 	server.SilenceLibraries()
-	if err := setLogLevel(0); err != nil {
-		return err
-	}
 	s := &server.Server{DataDir: dir, UnsafeNoSync: true, Options: server.NewOptions()}
 	s.Options.SecureServing.BindAddress = loopbackAddress()
 	s.Options.SecureServing.BindPort = 0

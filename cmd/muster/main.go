@@ -100,6 +100,8 @@ kubectl, client-go and every library built on them work unchanged.`,
   muster run -n dev --serviceaccount reporter -- kubectl auth whoami`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		// Of the libraries only what needs attention, unless a command has a flag for more.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return setLogLevel(0) },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(), newVersionCommand())
