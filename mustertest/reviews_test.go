@@ -80,7 +80,7 @@ func flood(ctx context.Context, t testing.TB, muster *mustertest.Server, connect
 // The bound is a number of answers, whatever the machine: what they cost is a few hundredths of a core.
 func TestAFloodOfBadTokensLeavesTheServerToOthers(t *testing.T) {
 	t.Parallel()
-	const connections, most = 20, 100 + 20 // at once, and then 100 a second
+	const connections, most = 8, 100 + 8 // at once, and then 100 a second
 	muster := mustertest.Start(t)
 	token, client := muster.ServiceAccount("default", "reporter").BearerToken, muster.Client()
 	ctx, end := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ import (
 	"github.com/muster-identity/muster/server"
 )
 
-var replicaRounds = flag.Int("replicas.rounds", 20, "How many deletions TestADeletionReachesTheOtherReplicaSoon measures.")
+var replicaRounds = flag.Int("replicas.rounds", 10, "How many deletions TestADeletionReachesTheOtherReplicaSoon measures.")
 
 // replicas starts two servers over one etcd that sign with one key. Both find an empty store.
 func replicas(t *testing.T, configure ...func(*server.Options)) [2]*mustertest.Server {
