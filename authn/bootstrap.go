@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +36,10 @@ type KnownSecrets interface {
 // Kubernetes: plugin/pkg/auth/authenticator/token/bootstrap.
 type BootstrapTokens struct {
 	Secrets KnownSecrets
-	Now     func() time.Time
+	// Consistency brings Secrets up to date before a token is accepted; nil where
+	// what Secrets knows by itself will do.
+	Consistency Syncer
+	Now         func() time.Time
 }
 
 // AuthenticateToken tells who holds a bootstrap token. As in Kubernetes, one
@@ -45,7 +49,7 @@ func (b *BootstrapTokens) AuthenticateToken(ctx context.Context, compact string)
 	if err != nil {
 		return nil, false, nil
 	}
-	kept, err := b.Secrets.KnownSecret(ctx, metav1.NamespaceSystem, bootstrapapi.BootstrapTokenSecretPrefix+id)
+	kept, err := b.find(ctx, bootstrapapi.BootstrapTokenSecretPrefix+id)
 	if apierrors.IsNotFound(err) {
 		return nil, false, nil
 	}
@@ -58,6 +62,19 @@ func (b *BootstrapTokens) AuthenticateToken(ctx context.Context, compact string)
 		return nil, false, nil
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{Name: bootstrapapi.BootstrapUserPrefix + id, Groups: groups}}, true, nil
+}
+
+// find looks the Secret up. Only one that is known moves the store to anything:
+// it may be gone by what another replica has answered.
+func (b *BootstrapTokens) find(ctx context.Context, name string) (live.Secret, error) {
+	kept, err := b.Secrets.KnownSecret(ctx, metav1.NamespaceSystem, name)
+	if err != nil || b.Consistency == nil {
+		return kept, err
+	}
+	if err := b.Consistency.Sync(ctx); err != nil {
+		return live.Secret{}, fmt.Errorf("bootstrap token cannot be checked now: %w", err)
+	}
+	return b.Secrets.KnownSecret(ctx, metav1.NamespaceSystem, name)
 }
 
 // groups are those of the holder of a token, or why it is no good.

@@ -105,3 +105,31 @@ func TestABootstrapTokenWhoseSecretCannotBeReadIsRefused(t *testing.T) {
 		t.Errorf("ok %v, error %v", ok, err)
 	}
 }
+
+func TestABootstrapTokenEndsWithItsSecretOnAllReplicas(t *testing.T) {
+	t.Parallel()
+	const name = "bootstrap-token-abcdef"
+	secrets := knownSecrets{byName: map[string]live.Secret{name: {
+		Meta: live.Meta{Namespace: "kube-system", Name: name},
+		Bootstrap: &live.BootstrapToken{
+			Digest: sha256.Sum256([]byte("0123456789abcdef")),
+			Data:   map[string][]byte{"token-id": []byte("abcdef"), "usage-bootstrap-authentication": []byte("true")},
+		},
+	}}}
+	elsewhere := &syncer{}
+	tokens := &authn.BootstrapTokens{Secrets: secrets, Consistency: elsewhere, Now: time.Now}
+	if _, ok, err := tokens.AuthenticateToken(t.Context(), "fedcba.0123456789abcdef"); ok || err != nil || elsewhere.asked != 0 {
+		t.Errorf("an id that nobody knows: ok %v, error %v, the store was asked %d times", ok, err, elsewhere.asked)
+	}
+	if _, ok, err := tokens.AuthenticateToken(t.Context(), "abcdef.0123456789abcdef"); !ok || err != nil {
+		t.Errorf("a good token: ok %v, error %v", ok, err)
+	}
+	elsewhere.err = errors.New("the store is away")
+	if _, ok, err := tokens.AuthenticateToken(t.Context(), "abcdef.0123456789abcdef"); ok || err == nil {
+		t.Errorf("without the store: ok %v, error %v", ok, err)
+	}
+	elsewhere.err, elsewhere.news = nil, func() { delete(secrets.byName, name) }
+	if _, ok, err := tokens.AuthenticateToken(t.Context(), "abcdef.0123456789abcdef"); ok || err != nil {
+		t.Errorf("deleted by another replica: ok %v, error %v", ok, err)
+	}
+}

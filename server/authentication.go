@@ -176,7 +176,7 @@ func (h *house) openWays(config *genericapiserver.Config) error {
 	}
 	bearers := authn.Bearers{ServiceAccounts: h.tokens, APIAudiences: audiences}
 	if options.Authentication.BootstrapTokens {
-		bearers.Bootstrap = &authn.BootstrapTokens{Secrets: h.view, Now: h.server.Now}
+		bearers.Bootstrap = &authn.BootstrapTokens{Secrets: h.view, Consistency: h.tokens.Consistency, Now: h.server.Now}
 	}
 	configuration, data, err := options.configuration()
 	if err != nil {
