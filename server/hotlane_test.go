@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -42,6 +43,7 @@ func openRoads(t testing.TB) *roads {
 	t.Helper()
 	o := NewOptions()
 	o.SecureServing.BindPort = 0
+	o.ServiceAccounts.MaxExpiration = 2 * time.Hour
 	s := &Server{DataDir: t.TempDir(), Options: o, UnsafeNoSync: true}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -253,7 +255,7 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"review, answered in protobuf":            post(tokenReviewPath, review(good), true, "Accept", mediaProtobuf),
 		"review in protobuf":                      post(tokenReviewPath, asProtobuf(t, "TokenReview", &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: r.bound, Audiences: []string{"vault"}}}), true, pb...),
 		"review without a token":                  post(tokenReviewPath, review(`{"token":""}`), false),
-		"review without a spec":                   post(tokenReviewPath, `{}`, false),
+		"review without a spec":                   post(tokenReviewPath, `{}`, true),
 		"review with an escape":                   post(tokenReviewPath, review(`{"token":"\u0061"}`), false),
 		"review with an unknown field":            post(tokenReviewPath, review(`{"token":"a","extra":1}`), false),
 		"review with a field twice":               post(tokenReviewPath, review(`{"token":"a","token":"b"}`), false),
@@ -275,7 +277,7 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"access of a path":                        post(accessReviewPath, access(`{"nonResourceAttributes":{"path":"/a","verb":"get"},"user":"ann","extra":{"scopes":["x"],"b.example/key":["y","z"]}}`), true),
 		"access of an admin":                      post(accessReviewPath, access(`{"resourceAttributes":{"verb":"*"},"groups":["system:masters"]}`), true),
 		"access of the caller":                    post(accessReviewPath, access(`{"resourceAttributes":{"verb":"get","resource":"pods"},"user":"system:serviceaccount:default:caller"}`), true),
-		"access of nobody":                        post(accessReviewPath, access(`{"resourceAttributes":{"verb":"get"}}`), false), // 422
+		"access of nobody":                        post(accessReviewPath, access(`{"resourceAttributes":{"verb":"get"}}`), true), // 422
 		"access with a selector":                  post(accessReviewPath, access(`{"resourceAttributes":{"verb":"list","fieldSelector":{"rawSelector":"a=b"}},"user":"a"}`), false),
 		"access in protobuf":                      post(accessReviewPath, asProtobuf(t, "SubjectAccessReview", &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: "ann", ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "pods"}}}), true, pb...),
 		"self review":                             post(selfReviewPath, `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","metadata":{},"status":{"userInfo":{}}}`, true),
@@ -284,10 +286,11 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"token":                                   post(tokenRequestPath, request(`{"audiences":null,"expirationSeconds":null,"boundObjectRef":null}`), true),
 		"token bound to a pod":                    post(tokenRequestPath, request(toPod), true),
 		"token in protobuf":                       post(tokenRequestPath, asProtobuf(t, "TokenRequest", &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"a"}}}), true, pb...),
-		"token of nobody":                         post(strings.Replace(tokenRequestPath, "caller", "nobody", 1), request(`{}`), false),
-		"token in no namespace":                   post(strings.Replace(tokenRequestPath, "default", "nowhere", 1), request(`{}`), false),
-		"token that lives too short":              post(tokenRequestPath, request(`{"expirationSeconds":1}`), false),
-		"token bound to a strange kind":           post(tokenRequestPath, request(`{"boundObjectRef":{"kind":"Job","apiVersion":"batch/v1","name":"x"}}`), false),
+		"token that is shortened, with a warning": post(tokenRequestPath, request(`{"expirationSeconds":86400}`), true),
+		"token of nobody":                         post(strings.Replace(tokenRequestPath, "caller", "nobody", 1), request(`{}`), true),
+		"token in no namespace":                   post(strings.Replace(tokenRequestPath, "default", "nowhere", 1), request(`{}`), true),
+		"token that lives too short":              post(tokenRequestPath, request(`{"expirationSeconds":1}`), true),
+		"token bound to a strange kind":           post(tokenRequestPath, request(`{"boundObjectRef":{"kind":"Job","apiVersion":"batch/v1","name":"x"}}`), true),
 		"token by a stranger":                     post(tokenRequestPath, request(`{}`), true, "Authorization", "Bearer "+r.stranger), // 403
 		"token at a path with an escape":          post(strings.Replace(tokenRequestPath, "caller", "call%65r", 1), request(`{}`), false),
 		"an object":                               get("/api/v1/namespaces/default/pods/p", false),

@@ -51,12 +51,24 @@ func TestNothingAcknowledgedIsLostWhenAServerIsKilled(t *testing.T) {
 			acknowledged -= w.acknowledged
 		}
 		var writing sync.WaitGroup
+		begun := make(chan struct{}, len(writers))
 		for _, w := range writers {
+			w.begun = begun
 			writing.Go(func() { w.write(t.Context(), config) })
 		}
-		time.Sleep(100*time.Millisecond + rand.N(400*time.Millisecond))
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			writing.Wait()
+		}()
+		select {
+		case <-begun:
+		case <-written:
+			t.Fatalf("round %d: no server took the first write of anybody", round)
+		}
+		time.Sleep(rand.N(500 * time.Millisecond))
 		server.end(syscall.SIGKILL)
-		writing.Wait()
+		<-written
 		for _, w := range writers {
 			acknowledged += w.acknowledged
 		}
@@ -89,6 +101,8 @@ type writer struct {
 	ledger       map[string]string
 	acknowledged int
 	made         int
+	// begun gets a value with the first acknowledgement of a round.
+	begun chan<- struct{}
 	// unsure is the object of the request that failed, and what it would have become: its value, or "" if it was to go.
 	unsure, become string
 }
@@ -114,6 +128,10 @@ func (w *writer) write(ctx context.Context, config *rest.Config) {
 		}
 		w.unsure = ""
 		w.acknowledged++
+		if w.begun != nil {
+			w.begun <- struct{}{}
+			w.begun = nil
+		}
 		if value == "" {
 			delete(w.ledger, key)
 		} else {

@@ -7,13 +7,15 @@
 //
 // It takes a request only if it understands all of it: a plain form (request.go),
 // a body without surprises (reader.go, protobuf.go), a caller whose credentials
-// were verified before (callers.go), an answer that is a success. Whatever is not
-// like that goes down the general path as if the lane were not there, so that no
-// refusal is worded twice, and no option of the general path can be forgotten:
+// were verified before (callers.go). Whatever is not like that goes down the
+// general path as if the lane were not there, so that no option of the general
+// path can be forgotten:
 //
-//	request --> plain? --> caller known? --> body plain? --> allowed? --> answered? --> answer
-//	              |no            |no             |no           |no: 403      |no
-//	              +--------------+---------------+--------> general path <---+
+//	request --> plain? --> caller known? --> body plain? --> allowed? --> answer
+//	              |no            |no             |no           |no
+//	              +--------------+---------------+             +--> 403
+//	                             v
+//	                        general path
 //
 // Authentication, authorization, admission, the storage that answers, and their
 // metrics are those of the general path: the same values, called in the same
@@ -74,10 +76,11 @@ type Document struct {
 // Lane serves what it can and hands on the rest.
 type Lane struct {
 	Config
-	kinds    map[string]*kind
-	filters  http.Handler
-	inFlight atomic.Int64
-	buffers  buffers
+	kinds map[string]*kind
+	// filters lead to serve; through warned with room for warnings.
+	filters, warned http.Handler
+	inFlight        atomic.Int64
+	buffers         buffers
 }
 
 // createOptions are those of a request without parameters.
@@ -96,6 +99,7 @@ func New(c Config) *Lane {
 	// The filters of the general path, for the same decisions and metrics.
 	l.filters = genericapifilters.WithAuthorization(http.HandlerFunc(l.serve), c.Authorizer, c.Serializer)
 	l.filters = genericapifilters.WithAuthentication(l.filters, knownCaller{}, c.General, nil, nil)
+	l.warned = genericapifilters.WithWarningRecorder(l.filters)
 	return l
 }
 
@@ -127,9 +131,8 @@ func (l *Lane) try(w http.ResponseWriter, r *http.Request) bool {
 // requestLog is the verbosity at which the general path logs requests.
 const requestLog = 3
 
-// timeout is how long an answer may take in the lane, where most take
-// microseconds. What takes longer waits on for the general path's time.
-const timeout = 5 * time.Second
+// timeout is how long an answer may take, as on the general path.
+const timeout = 34 * time.Second
 
 // creater is how a storage makes an answer; nil if it does not.
 func creater(storage rest.Storage) func(context.Context, string, runtime.Object, rest.ValidateObjectFunc) (runtime.Object, error) {

@@ -33,6 +33,8 @@ type kind struct {
 	gvr     schema.GroupVersionResource
 	// subresource and scope are those of metrics and authorization.
 	subresource, scope string
+	// warns is set where an answer may come with warnings.
+	warns bool
 
 	readJSON     func(r *reader) question
 	readProtobuf func(raw []byte) (question, bool)
@@ -59,7 +61,7 @@ func kinds() []*kind {
 			readJSON: readAccessReview, readProtobuf: accessReviewOf, write: writeAccessReview,
 		}),
 		{
-			path: tokenRequests, storage: "serviceaccounts/token", scope: "resource", subresource: "token",
+			path: tokenRequests, storage: "serviceaccounts/token", scope: "resource", subresource: "token", warns: true,
 			gvk:      authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
 			gvr:      schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"},
 			readJSON: readTokenRequest, readProtobuf: tokenRequestOf, write: writeTokenRequest,

@@ -7,19 +7,21 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/metrics"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/warning"
 )
 
 // passage is one request's way through the lane.
@@ -29,7 +31,8 @@ type passage struct {
 	received time.Time
 	caller   *authenticator.Response
 	question question
-	// left is set when the general path has to serve the request after all.
+	// left is set when the general path has to serve the request after all; nothing
+	// has been done for it yet.
 	left bool
 }
 
@@ -45,7 +48,7 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 		if !p.ask(r, body) {
 			return false // whoever reads the body again has the buffer
 		}
-		defer p.release(body)
+		defer p.lane.buffers.give(body)
 	}
 	ctx := context.WithValue(r.Context(), passageKey{}, p)
 	ctx = genericapirequest.WithRequestInfo(ctx, p.route.info)
@@ -53,7 +56,7 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 	header["Audit-Id"] = []string{uuid.NewString()}
 	header["Cache-Control"] = []string{"no-cache, private"}
 	credentials := r.Header["Authorization"]
-	p.lane.filters.ServeHTTP(w, r.WithContext(ctx))
+	p.route.filters(p.lane).ServeHTTP(w, r.WithContext(ctx))
 	if p.left {
 		clear(header)
 		if credentials != nil {
@@ -84,13 +87,6 @@ func (p *passage) ask(r *http.Request, into *buffer) bool {
 	return ok
 }
 
-// release gives the buffer of the body back, unless it is to be read again.
-func (p *passage) release(body *buffer) {
-	if !p.left {
-		p.lane.buffers.give(body)
-	}
-}
-
 // replayed is a body that is read once more.
 type replayed struct {
 	io.Reader
@@ -119,23 +115,18 @@ func (l *Lane) serve(w http.ResponseWriter, r *http.Request) {
 		p.left = !p.writeDocument(w)
 		return
 	}
+	code, size := http.StatusCreated, 0
 	answer, err := p.answer(r)
-	if err != nil || p.left {
-		p.left = true
-		return
-	}
-	size, ok := p.write(w, answer)
-	if !ok {
-		p.left = true
-		return
+	if err == nil {
+		size, err = p.write(w, answer)
 	}
 	k, info := p.route.kind, p.route.info
+	if err != nil {
+		code = responsewriters.ErrorNegotiated(err, l.Serializer, k.gvk.GroupVersion(), w, r)
+	}
 	metrics.MonitorRequest(r, http.MethodPost, info.APIGroup, info.APIVersion, info.Resource, info.Subresource,
-		k.scope, metrics.APIServerComponent, false, "", http.StatusCreated, size, l.Now().Sub(p.received))
+		k.scope, metrics.APIServerComponent, false, "", code, size, l.Now().Sub(p.received))
 }
-
-// AddWarning sends the request down the general path, which knows how to warn.
-func (p *passage) AddWarning(string, string) { p.left = true }
 
 // answer asks admission and the storage, in the order of the general path.
 func (p *passage) answer(r *http.Request) (runtime.Object, error) {
@@ -143,7 +134,6 @@ func (p *passage) answer(r *http.Request) (runtime.Object, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	ctx = genericapirequest.WithNamespace(ctx, info.Namespace)
-	ctx = warning.WithWarningRecorder(ctx, p)
 	caller, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil, errors.New("nobody is calling")
@@ -156,22 +146,26 @@ func (p *passage) answer(r *http.Request) (runtime.Object, error) {
 			return nil, err
 		}
 	}
-	return k.create(ctx, info.Name, question, rest.AdmissionToValidateObjectFunc(l.Admission, attributes, l.Objects))
+	answer, err := k.create(ctx, info.Name, question, rest.AdmissionToValidateObjectFunc(l.Admission, attributes, l.Objects))
+	if err != nil && ctx.Err() != nil {
+		return nil, apierrors.NewTimeoutError(fmt.Sprintf("request did not complete within requested timeout - %s", ctx.Err()), 0)
+	}
+	return answer, err
 }
 
-func (p *passage) write(w http.ResponseWriter, answer runtime.Object) (size int, ok bool) {
+func (p *passage) write(w http.ResponseWriter, answer runtime.Object) (size int, err error) {
 	out := p.lane.buffers.take()
 	defer p.lane.buffers.give(out)
 	contentType, ok := p.encode(out, answer)
 	if !ok {
-		return 0, false
+		return 0, apierrors.NewInternalError(fmt.Errorf("cannot encode a %T", answer))
 	}
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
 	header["Content-Length"] = []string{strconv.Itoa(len(out.bytes))}
 	w.WriteHeader(http.StatusCreated)
 	_, _ = w.Write(out.bytes) // the client has gone
-	return len(out.bytes), true
+	return len(out.bytes), nil
 }
 
 func (p *passage) encode(out *buffer, answer runtime.Object) (contentType string, ok bool) {

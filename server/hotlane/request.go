@@ -20,6 +20,14 @@ type route struct {
 	in, out encoding
 }
 
+// filters are those on the way to the answer.
+func (r route) filters(l *Lane) http.Handler {
+	if r.kind != nil && r.kind.warns {
+		return l.warned
+	}
+	return l.filters
+}
+
 type encoding int
 
 const (
