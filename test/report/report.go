@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -61,12 +62,17 @@ func (r *report) add(e event) {
 func (r *report) endTest(action string, id testID) {
 	output := withoutProgress(r.pending[id])
 	delete(r.pending, id)
-	switch action {
-	case "fail":
+	switch {
+	case action == "fail" || tellsOfRace(output):
 		r.print(output...)
-	case "skip":
+	case action == "skip":
 		r.skips = append(r.skips, skip{id, reason(output)})
 	}
+}
+
+// tellsOfRace tells whether the race detector has spoken. It may do so while one test has the floor, and fail another.
+func tellsOfRace(output []string) bool {
+	return slices.ContainsFunc(output, func(line string) bool { return strings.Contains(line, "WARNING: DATA RACE") })
 }
 
 // endPackage prints the result of a package; of a failed one everything that is still unprinted, since a test that was

@@ -55,6 +55,16 @@ func TestReportReadsLikeGoTest(t *testing.T) {
 				"FAIL\tm/b\t0.018s\nok  \tm/a\t(cached)\nFAIL\n",
 		},
 		{
+			name: "a race is told of, whichever test had the floor",
+			events: `
+{"Action":"output","Package":"m/r","Test":"TestFine","Output":"WARNING: DATA RACE\n"}
+{"Action":"output","Package":"m/r","Test":"TestFine","Output":"--- PASS: TestFine (0.00s)\n"}
+{"Action":"pass","Package":"m/r","Test":"TestFine","Elapsed":0}
+{"Action":"output","Package":"m/r","Output":"FAIL\tm/r\t0.018s\n"}
+{"Action":"fail","Package":"m/r","Elapsed":0.018}`,
+			want: "WARNING: DATA RACE\n--- PASS: TestFine (0.00s)\nFAIL\tm/r\t0.018s\nFAIL\tm/r\t0.018s\nFAIL\n",
+		},
+		{
 			name: "what a test wrote that never ended is printed with its package's failure",
 			events: `
 {"Action":"output","Package":"m/e","Test":"TestHangs","Output":"=== RUN   TestHangs\n"}
