@@ -83,10 +83,15 @@ func reviewAt(t *testing.T, client kubernetes.Interface, token, audience string)
 
 func TestATokenForAWebhookIsMadeForWhoMayAttestAndEndsWithTheConfiguration(t *testing.T) {
 	t.Parallel()
-	for name, hot := range map[string]bool{"hot lane": true, "general lane": false} {
+	for name, adjust := range map[string]func(*server.Options){
+		"hot lane": func(*server.Options) {},
+		"general lane, with strict consistency": func(o *server.Options) {
+			o.HotLane, o.ServiceAccounts.TokenConsistency = false, server.StrictConsistency
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			muster := mustertest.Start(t, func(o *server.Options) { o.Gates.WebhookTokens, o.HotLane = true, hot })
+			muster := mustertest.Start(t, adjust, func(o *server.Options) { o.Gates.WebhookTokens = true })
 			muster.Namespace("dev")
 			muster.ServiceAccount("dev", "reporter")
 			client := muster.Client()
