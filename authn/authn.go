@@ -34,6 +34,7 @@ type Objects interface {
 	Pod(ctx context.Context, namespace, name string) (live.Pod, error)
 	Secret(ctx context.Context, namespace, name string) (live.Secret, error)
 	Node(ctx context.Context, name string) (live.Node, error)
+	WebhookConfiguration(ctx context.Context, of live.WebhookKind, name string) (live.WebhookConfiguration, error)
 }
 
 // ServiceAccounts authenticates service account tokens. Its fields are set
@@ -53,6 +54,9 @@ type ServiceAccounts struct {
 	// still exists counts as alive. It is zero where a deletion shall count at
 	// once; Kubernetes grants the leeway of a clock, 60 s.
 	DeletionGrace time.Duration
+	// Webhooks accepts tokens that are bound to webhook configurations (the
+	// feature gate APIServerWebhookAuthenticationToken).
+	Webhooks bool
 	// SkipLegacyLookup accepts the token of a Secret for its signature alone,
 	// though the Secret be gone (--service-account-lookup=false).
 	SkipLegacyLookup bool

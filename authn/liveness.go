@@ -14,12 +14,8 @@ import (
 	"github.com/muster-identity/muster/token"
 )
 
-var (
-	// errInvalidated is what Kubernetes says of a token whose bound object is gone.
-	errInvalidated = errors.New("service account token has been invalidated")
-	// errWebhook is what Kubernetes says where no webhooks get tokens.
-	errWebhook = errors.New(`feature gate "APIServerWebhookAuthenticationToken" is disabled, but token is webhook bound`)
-)
+// errInvalidated is what Kubernetes says of a token whose bound object is gone.
+var errInvalidated = errors.New("service account token has been invalidated")
 
 // checkAccount tells whether the account exists, by UID, and is not deleted.
 // Kubernetes: pkg/serviceaccount/claims.go (Validate).
@@ -65,7 +61,7 @@ func objectStep(kind string, bound func(*token.Kubernetes) *token.Ref, get looku
 		name: kind, place: placeObjects,
 		applies: func(c check) bool { return bound(&c.claims.Kubernetes) != nil },
 		run: func(ctx context.Context, c check) error {
-			return c.checkObject(ctx, kind, *bound(&c.claims.Kubernetes), get)
+			return c.checkObject(ctx, kind, kind, *bound(&c.claims.Kubernetes), get)
 		},
 		show: func(c check) (wanted, got string) {
 			return named(c.claims.Kubernetes.Namespace, *bound(&c.claims.Kubernetes)), "the same"
@@ -73,13 +69,14 @@ func objectStep(kind string, bound func(*token.Kubernetes) *token.Ref, get looku
 	}
 }
 
-func (c check) checkObject(ctx context.Context, kind string, ref token.Ref, get lookup) error {
+// checkObject calls the claim of the object's kind by its own name.
+func (c check) checkObject(ctx context.Context, kind, claim string, ref token.Ref, get lookup) error {
 	object, err := c.current(ctx, get, c.claims.Kubernetes.Namespace, ref)
 	if err != nil {
 		return missing(kind, err, errInvalidated)
 	}
 	if string(object.UID) != ref.UID {
-		return &found{fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, object.UID, kind, ref.UID), "another one: UID " + string(object.UID)}
+		return &found{fmt.Errorf("%s UID (%s) does not match service account %s ref claim (%s)", kind, object.UID, claim, ref.UID), "another one: UID " + string(object.UID)}
 	}
 	if object.Deleted(c.now, c.DeletionGrace) {
 		return &found{errInvalidated, "one deleted at " + moment(object.DeletedAt)}
@@ -98,17 +95,6 @@ func missing(kind string, err, verdict error) error {
 
 func named(namespace string, ref token.Ref) string {
 	return fmt.Sprintf("%q in namespace %q with UID %q", ref.Name, namespace, ref.UID)
-}
-
-func boundToWebhook(c check) bool {
-	k := &c.claims.Kubernetes
-	return k.ValidatingWebhookConfiguration != nil || k.MutatingWebhookConfiguration != nil
-}
-
-func checkWebhook(context.Context, check) error { return errWebhook }
-
-func showWebhook(check) (wanted, got string) {
-	return "no binding to a webhook configuration", "one"
 }
 
 // current reads an object from memory, and from the store if memory knows

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/token"
 )
 
@@ -67,6 +68,8 @@ var steps = []step{
 	objectStep("pod", boundPod, podMeta),
 	objectStep("node", boundNode, nodeMeta),
 	{"webhook", placeObjects, boundToWebhook, checkWebhook, showWebhook},
+	webhookStep("validating webhook", live.Validating, "validating", boundValidating),
+	webhookStep("mutating webhook", live.Mutating, "validating", boundMutating),
 	{"revocation", placeObjects, revocable, checkRevocation, showRevocation},
 }
 

@@ -49,6 +49,9 @@ func inhabited() *world {
 			"pods":            {Namespace: "shop", Name: "cart-0", UID: "pod-uid"},
 			"secrets":         {Namespace: "shop", Name: "seal", UID: "seal-uid"},
 			"nodes":           {Name: "n1", UID: "node-uid"},
+
+			"ValidatingWebhookConfiguration": {Name: "hooks", UID: "hooks-uid"},
+			"MutatingWebhookConfiguration":   {Name: "hooks", UID: "mutating-uid"},
 		},
 		errs: map[string]error{},
 	}
@@ -86,6 +89,11 @@ func (w *world) Secret(_ context.Context, namespace, name string) (live.Secret, 
 func (w *world) Node(_ context.Context, name string) (live.Node, error) {
 	object, err := w.get("nodes", "", name)
 	return live.Node{Meta: object}, err
+}
+
+func (w *world) WebhookConfiguration(_ context.Context, of live.WebhookKind, name string) (live.WebhookConfiguration, error) {
+	object, err := w.get(string(of), "", name)
+	return live.WebhookConfiguration{Meta: object}, err
 }
 
 func (w *world) fail(kind string, err error) {

@@ -6,6 +6,7 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -19,12 +20,13 @@ import (
 
 // bind is step 7: it finds the object that the token is to be bound to.
 // Without a UID in the reference, the object that has the name now is meant.
-func (i *Issuer) bind(ctx context.Context, account live.ServiceAccount, to *authenticationv1.BoundObjectReference) (token.Binding, error) {
+func (i *Issuer) bind(ctx context.Context, account live.ServiceAccount, spec *authenticationv1.TokenRequestSpec, now time.Time) (token.Binding, error) {
+	to := spec.BoundObjectRef
 	if to == nil {
 		return token.Binding{}, nil
 	}
 	gvk := schema.FromAPIVersionAndKind(to.APIVersion, to.Kind)
-	binding, uid, err := i.find(ctx, account, gvk, to.Name)
+	binding, uid, err := i.find(ctx, account, gvk, spec, now)
 	if err != nil {
 		return token.Binding{}, err
 	}
@@ -38,7 +40,11 @@ func (i *Issuer) bind(ctx context.Context, account live.ServiceAccount, to *auth
 
 // find looks the object up. Of the core kinds the version does not matter, as
 // in Kubernetes.
-func (i *Issuer) find(ctx context.Context, account live.ServiceAccount, gvk schema.GroupVersionKind, name string) (token.Binding, types.UID, error) {
+func (i *Issuer) find(ctx context.Context, account live.ServiceAccount, gvk schema.GroupVersionKind, spec *authenticationv1.TokenRequestSpec, now time.Time) (token.Binding, types.UID, error) {
+	if i.Attesters != nil && isWebhook(spec.BoundObjectRef.APIVersion, spec.BoundObjectRef.Kind) {
+		return i.findWebhook(ctx, account, spec, now)
+	}
+	name := spec.BoundObjectRef.Name
 	var look func(context.Context, live.ServiceAccount, string) (token.Binding, types.UID, error)
 	switch gvk.GroupKind() {
 	case schema.GroupKind{Kind: "Pod"}:
@@ -56,9 +62,8 @@ func (i *Issuer) find(ctx context.Context, account live.ServiceAccount, gvk sche
 	return look(ctx, account, name)
 }
 
-// cannotBind tells of a kind that a token cannot be bound to. Kubernetes can
-// bind to webhook configurations behind a feature gate, which is off unless
-// someone turns it on; here it always is.
+// cannotBind tells of a kind that a token cannot be bound to. Webhook
+// configurations are among them while their feature gate is off.
 func cannotBind(gvk schema.GroupVersionKind) error {
 	gated := ""
 	if isWebhook(gvk.GroupVersion().String(), gvk.Kind) {

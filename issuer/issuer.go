@@ -44,6 +44,7 @@ type Objects interface {
 	Pod(ctx context.Context, namespace, name string) (live.Pod, error)
 	Secret(ctx context.Context, namespace, name string) (live.Secret, error)
 	Node(ctx context.Context, name string) (live.Node, error)
+	WebhookConfiguration(ctx context.Context, of live.WebhookKind, name string) (live.WebhookConfiguration, error)
 }
 
 // Signer signs the claims of a token that lives for lifetime, so that the key
@@ -74,6 +75,10 @@ type Issuer struct {
 	// MaxExtended bounds the lifetime of such tokens, too: it is what the signer
 	// signs at most. Zero: it signs anything.
 	MaxExtended time.Duration
+	// Attesters are asked for tokens that are to be bound to webhook
+	// configurations. nil: no token is bound to one (the feature gate
+	// APIServerWebhookAuthenticationToken is off).
+	Attesters Attesters
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// NewID makes the id of a token; nil means a random UUID.
@@ -139,9 +144,12 @@ func (i *Issuer) issue(ctx context.Context, r Request) (*authenticationv1.TokenR
 			return nil, err
 		}
 	}
-	bound, err := i.bind(ctx, account, out.Spec.BoundObjectRef)
+	bound, err := i.bind(ctx, account, &out.Spec, now)
 	if err != nil {
 		return nil, err
+	}
+	if bound.IsWebhook() {
+		out.Spec.ExpirationSeconds = new(min(*out.Spec.ExpirationSeconds, webhookSeconds)) // without a warning, as in Kubernetes
 	}
 	term := i.term(&out.Spec, bound)
 	if asked := *out.Spec.ExpirationSeconds; term.seconds < asked {

@@ -91,6 +91,18 @@ func (w world) Node(_ context.Context, name string) (live.Node, error) {
 	return live.Node{Meta: meta("", name)}, nil
 }
 
+func (w world) WebhookConfiguration(_ context.Context, of live.WebhookKind, name string) (live.WebhookConfiguration, error) {
+	if err := w["webhook"]; err != nil {
+		return live.WebhookConfiguration{}, err
+	}
+	config, ok := webhooks()[name]
+	if !ok {
+		return live.WebhookConfiguration{}, w.missing(string(of), name)
+	}
+	config.Meta = live.Meta{Name: name, UID: types.UID(name + "-uid"), DeletedAt: config.DeletedAt}
+	return config, nil
+}
+
 // meta is of an object that is being deleted, and has been for a while: that
 // makes no difference to what is issued.
 func meta(namespace, name string) live.Meta {

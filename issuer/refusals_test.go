@@ -339,6 +339,7 @@ func FuzzIssue(f *testing.F) {
 		`{"spec":{"boundObjectRef":{"kind":"Node","name":"n1","uid":"n1-uid"}}}`,
 		`{"spec":{"boundObjectRef":{"kind":"Secret","name":"seal","uid":"x"}}}`,
 		`{"spec":{"audiences":["a"],"attestations":{"admissionReviewAPIGroups":["*"]},"boundObjectRef":{"kind":"MutatingWebhookConfiguration","apiVersion":"admissionregistration.k8s.io/v1"}}}`,
+		`{"spec":{"audiences":["https://hook.example/review"],"attestations":{"admissionReviewAPIGroups":["apps.example"]},"boundObjectRef":{"kind":"ValidatingWebhookConfiguration","apiVersion":"admissionregistration.k8s.io/v1","name":"hooks"}}}`,
 		`{"spec":{"boundObjectRef":{"kind":"Pod","apiVersion":"a/b/c","name":"../x"}}}`,
 		`{"spec":{"expirationSeconds":-9223372036854775808}}`,
 		`{"status":{"token":"x","expirationTimestamp":"2030-01-01T00:00:00Z"}}`,
@@ -347,6 +348,7 @@ func FuzzIssue(f *testing.F) {
 	}
 	o := newOffice(f, nil)
 	o.MaxExpiration, o.ExtendExpiration = 24*time.Hour, true
+	o.Attesters = attesters{"apps.example", "*"}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := ask(authenticationv1.TokenRequestSpec{})
 		if json.Unmarshal(body, r.TokenRequest) != nil {
@@ -384,7 +386,8 @@ func FuzzIssue(f *testing.F) {
 }
 
 func boundName(c *token.Claims) string {
-	for _, ref := range []*token.Ref{c.Kubernetes.Pod, c.Kubernetes.Secret, c.Kubernetes.Node} {
+	k := &c.Kubernetes
+	for _, ref := range []*token.Ref{k.Pod, k.Secret, k.Node, k.ValidatingWebhookConfiguration, k.MutatingWebhookConfiguration} {
 		if ref != nil {
 			return ref.Name
 		}

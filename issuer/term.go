@@ -17,6 +17,9 @@ const (
 	// seven seconds are how such a request is told from one that means an hour.
 	// Kubernetes: pkg/serviceaccount/claims.go.
 	podSeconds = 60*60 + 7
+	// webhookSeconds bounds the life of tokens that are bound to webhook
+	// configurations: the least that may be asked for.
+	webhookSeconds = 10 * 60
 	// extended is how long such a token lives if extension is on.
 	extended = 365 * 24 * time.Hour
 )

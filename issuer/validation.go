@@ -36,8 +36,8 @@ func validate(spec *authenticationv1.TokenRequestSpec) field.ErrorList {
 	return errs
 }
 
-// validateWebhook checks what a request bound to a webhook configuration needs.
-// It would be refused later in any case; told first is what Kubernetes tells
+// validateWebhook checks what a request bound to a webhook configuration needs,
+// whether the feature gate is on or not: told first is what Kubernetes tells
 // first.
 func validateWebhook(spec *authenticationv1.TokenRequestSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package live owns what exists now: the few fields of accounts, pods, secrets,
-// nodes, namespaces, revocations and RBAC objects that decisions need, each with
-// the revision of the store at which it was written.
+// nodes, namespaces, revocations, RBAC objects and webhook configurations that
+// decisions need, each with the revision of the store at which it was written.
 //
 // Two mouths feed it the same objects. The registry hands over each committed
 // write before the answer to that write goes out (Commit), so that whoever made

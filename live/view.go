@@ -52,6 +52,8 @@ type View struct {
 	secrets         *table[Secret]
 	nodes           *table[Node]
 	namespaces      *table[Namespace]
+	// webhooks is nil unless webhook configurations are kept.
+	webhooks map[WebhookKind]*table[WebhookConfiguration]
 
 	advances    advances
 	revocations *Revocations

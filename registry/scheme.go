@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -23,48 +25,56 @@ import (
 	identityv1 "github.com/muster-identity/muster/identity/v1"
 )
 
-// groups are the served API groups in the order of discovery.
-func groups() []runtime.SchemeBuilder {
-	return []runtime.SchemeBuilder{
-		corev1.SchemeBuilder,
-		eventsv1.SchemeBuilder,
-		authenticationv1.SchemeBuilder,
-		authenticationv1beta1.SchemeBuilder,
-		authorizationv1.SchemeBuilder,
-		batchv1.SchemeBuilder,
-		rbacv1.SchemeBuilder,
-		coordinationv1.SchemeBuilder,
-		identityv1.SchemeBuilder,
+// groupVersion is one version of an API group with its types.
+type groupVersion struct {
+	version schema.GroupVersion
+	types   runtime.SchemeBuilder
+}
+
+// groupVersions are all that can be served, in the order of discovery. Of the
+// versions of one group the first is preferred.
+func groupVersions() []groupVersion {
+	return []groupVersion{
+		{corev1.SchemeGroupVersion, corev1.SchemeBuilder},
+		{eventsv1.SchemeGroupVersion, eventsv1.SchemeBuilder},
+		{authenticationv1.SchemeGroupVersion, authenticationv1.SchemeBuilder},
+		{authenticationv1beta1.SchemeGroupVersion, authenticationv1beta1.SchemeBuilder},
+		{authorizationv1.SchemeGroupVersion, authorizationv1.SchemeBuilder},
+		{batchv1.SchemeGroupVersion, batchv1.SchemeBuilder},
+		{rbacv1.SchemeGroupVersion, rbacv1.SchemeBuilder},
+		{admissionregistrationv1.SchemeGroupVersion, admissionregistrationv1.SchemeBuilder},
+		{coordinationv1.SchemeGroupVersion, coordinationv1.SchemeBuilder},
+		{identityv1.SchemeGroupVersion, identityv1.SchemeBuilder},
 	}
 }
 
-// GroupVersions are the served group versions, in the order of discovery. Of the
-// versions of one group the first is preferred.
-func GroupVersions() []schema.GroupVersion {
-	return []schema.GroupVersion{
-		corev1.SchemeGroupVersion,
-		eventsv1.SchemeGroupVersion,
-		authenticationv1.SchemeGroupVersion,
-		authenticationv1beta1.SchemeGroupVersion,
-		authorizationv1.SchemeGroupVersion,
-		batchv1.SchemeGroupVersion,
-		rbacv1.SchemeGroupVersion,
-		coordinationv1.SchemeGroupVersion,
-		identityv1.SchemeGroupVersion,
+// served are the group versions that have one of the resources.
+func served(resources []Resource) []groupVersion {
+	return slices.DeleteFunc(groupVersions(), func(g groupVersion) bool {
+		return !slices.ContainsFunc(resources, func(r Resource) bool { return r.GroupVersionResource().GroupVersion() == g.version })
+	})
+}
+
+// GroupVersions are the group versions of the resources, in the order of
+// discovery. Of the versions of one group the first is preferred.
+func GroupVersions(resources []Resource) []schema.GroupVersion {
+	var versions []schema.GroupVersion
+	for _, group := range served(resources) {
+		versions = append(versions, group.version)
 	}
+	return versions
 }
 
 // NewScheme makes the scheme of the resources: their types, each as v1 and as
 // the internal version of its group, their defaults and selectable fields.
 func NewScheme(resources []Resource) (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, group := range groups() {
-		if err := group.AddToScheme(scheme); err != nil {
+	versions := map[string][]schema.GroupVersion{}
+	for _, group := range served(resources) {
+		version := group.version
+		if err := group.types.AddToScheme(scheme); err != nil {
 			return nil, fmt.Errorf("registering types: %w", err)
 		}
-	}
-	versions := map[string][]schema.GroupVersion{}
-	for _, version := range GroupVersions() {
 		registerHub(scheme, version)
 		versions[version.Group] = append(versions[version.Group], version)
 		if err := scheme.SetVersionPriority(versions[version.Group]...); err != nil {

@@ -72,13 +72,13 @@ func (s *Server) openStore(dir *dataDir) error {
 
 // newAPI makes the HTTP server with everything it serves.
 func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener net.Listener) (*genericapiserver.GenericAPIServer, error) {
-	resources := registry.Table()
+	resources := s.resources()
 	scheme, err := registry.NewScheme(resources)
 	if err != nil {
 		return nil, err
 	}
 	codecs := serializer.NewCodecFactory(scheme)
-	config, err := s.apiConfig(h, listener, scheme, codecs)
+	config, err := s.apiConfig(h, listener, resources, scheme, codecs)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err != nil {
 		return nil, fmt.Errorf("making the API server: %w", err)
 	}
-	if err := install(api, scheme, codecs, groups); err != nil {
+	if err := install(api, scheme, codecs, registry.GroupVersions(resources), groups); err != nil {
 		return nil, err
 	}
 	s.loopback = api.LoopbackClientConfig
@@ -134,6 +134,15 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	installOpenAPI(api, config)
 	installCustomResources(api)
 	return api, nil
+}
+
+// resources are what is served.
+func (s *Server) resources() []registry.Resource {
+	all := registry.Table()
+	if s.Options.Gates.WebhookTokens {
+		all = append(all, registry.WebhookConfigurations()...)
+	}
+	return all
 }
 
 // serve runs the server until it is closed, and returns when it is ready.

@@ -27,7 +27,7 @@ import (
 const KubernetesVersion = "1.37.2"
 
 // apiConfig is the configuration of the HTTP server, but for its storage.
-func (s *Server) apiConfig(h *house, listener net.Listener, scheme *runtime.Scheme, codecs serializer.CodecFactory) (*genericapiserver.Config, error) {
+func (s *Server) apiConfig(h *house, listener net.Listener, resources []registry.Resource, scheme *runtime.Scheme, codecs serializer.CodecFactory) (*genericapiserver.Config, error) {
 	o := s.Options
 	config := genericapiserver.NewConfig(codecs)
 	if err := o.Run.ApplyTo(config); err != nil {
@@ -47,7 +47,7 @@ func (s *Server) apiConfig(h *house, listener net.Listener, scheme *runtime.Sche
 	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
 	config.OpenAPIV3Config.Info.Title = "Kubernetes"
 	config.SkipOpenAPIInstallation = true // see installOpenAPI
-	config.MergedResourceConfig = everythingEnabled()
+	config.MergedResourceConfig = everythingEnabled(resources)
 	if err := o.Audit.ApplyTo(config); err != nil {
 		return nil, fmt.Errorf("setting up the audit log: %w", err)
 	}
@@ -58,9 +58,9 @@ func (s *Server) apiConfig(h *house, listener net.Listener, scheme *runtime.Sche
 }
 
 // everythingEnabled turns on all that the registry has.
-func everythingEnabled() *serverstorage.ResourceConfig {
+func everythingEnabled(resources []registry.Resource) *serverstorage.ResourceConfig {
 	enabled := serverstorage.NewResourceConfig()
-	enabled.EnableVersions(registry.GroupVersions()...)
+	enabled.EnableVersions(registry.GroupVersions(resources)...)
 	return enabled
 }
 

@@ -41,6 +41,8 @@ func keptFlags() []string {
 
 		"contention-profiling", "debug-socket-path", "profiling",
 
+		"feature-gates",
+
 		"client-ca-file",
 
 		"authentication-token-webhook-cache-ttl",
@@ -54,7 +56,7 @@ func keptFlags() []string {
 func refusedFlags() map[string]string {
 	const (
 		delegated = "Muster decides itself who is calling and what they may do; --authentication-token-webhook-config-file asks another service about tokens"
-		gates     = "feature gates are state of the whole process; Muster runs the released behaviour"
+		versions  = "Muster has the behaviour of one release; --feature-gates has what can be chosen"
 		plugins   = "the admission plugins of Muster are always on"
 	)
 	return map[string]string{
@@ -71,8 +73,8 @@ func refusedFlags() map[string]string {
 		"authorization-webhook-cache-authorized-ttl": delegated, "authorization-webhook-cache-unauthorized-ttl": delegated,
 		"kubeconfig": delegated,
 
-		"feature-gates": gates, "emulated-version": gates, "min-compatibility-version": gates,
-		"emulation-forward-compatible": gates, "runtime-config-emulation-forward-compatible": gates,
+		"emulated-version": versions, "min-compatibility-version": versions,
+		"emulation-forward-compatible": versions, "runtime-config-emulation-forward-compatible": versions,
 		"runtime-config": "every served API is always on",
 
 		"admission-control-config-file": plugins, "enable-admission-plugins": plugins, "disable-admission-plugins": plugins,
@@ -110,6 +112,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials pass as system:anonymous, who may see health and version.")
 	anonymous := fs.Lookup("anonymous-auth")
 	anonymous.Value = cliflag.NewTracker(anonymous.Value, &o.Authentication.anonymousAuthGiven)
+	gates := fs.Lookup("feature-gates")
+	gates.Value, gates.DefValue = &o.Gates, o.Gates.String()
+	gates.Usage = "Features to turn on or off, as NAME=true,NAME=false: APIServerWebhookAuthenticationToken (default false) binds tokens to webhook configurations and serves those."
 	o.Authentication.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
 	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews and the documents of OIDC discovery a short path through the server. The answers are the same without it.")

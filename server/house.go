@@ -80,6 +80,9 @@ func (s *Server) newHouse() (*house, error) {
 	s.onClose(h.origin.close)
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)
+	if s.Options.Gates.WebhookTokens {
+		h.view.KeepWebhooks()
+	}
 	h.barrier = live.NewBarrier(h.view, h.origin)
 	if h.authorizer, err = union.New(h.authorizers()...); err != nil {
 		return nil, fmt.Errorf("making the authorizer: %w", err)
@@ -89,6 +92,7 @@ func (s *Server) newHouse() (*house, error) {
 		Issuers: options.Issuers, Keys: h.keys, APIAudiences: options.APIAudiences,
 		Objects: h.view, Fresh: live.Fresh{View: h.view}, Revocations: h.view.Revocations(), Now: s.Now,
 		DeletionGrace: options.DeletionGrace, SkipLegacyLookup: !options.Lookup,
+		Webhooks:  s.Options.Gates.WebhookTokens,
 		LegacyUse: func(use authn.LegacyUse) { h.legacyUses.Note(controller.LegacyTokenUse(use)) },
 	}
 	if options.TokenConsistency == StrictConsistency {
@@ -99,6 +103,9 @@ func (s *Server) newHouse() (*house, error) {
 		Objects: h.view, Issuer: options.Issuers[0], APIAudiences: options.APIAudiences,
 		MaxExpiration: s.maxExpiration(), ExtendExpiration: options.ExtendExpiration, MaxExtended: s.maxExtended(),
 		Now: s.Now, NewID: uuid.NewString,
+	}
+	if s.Options.Gates.WebhookTokens {
+		h.issuer.Attesters = h.authorizer
 	}
 	return h, nil
 }

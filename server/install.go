@@ -39,13 +39,12 @@ func build(resources []registry.Resource, env registry.Environment, all stores) 
 	return groups, nil
 }
 
-// install serves the groups. The core group is served below /api, all others
+// install serves the groups, in the order of versions. The core group is served below /api, all others
 // below /apis.
-func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, groups map[schema.GroupVersion]map[string]rest.Storage) error {
+func install(server *genericapiserver.GenericAPIServer, scheme *runtime.Scheme, codecs serializer.CodecFactory, versions []schema.GroupVersion, groups map[schema.GroupVersion]map[string]rest.Storage) error {
 	parameters := runtime.NewParameterCodec(scheme)
 	var named []*genericapiserver.APIGroupInfo
 	infos := map[string]*genericapiserver.APIGroupInfo{}
-	versions := registry.GroupVersions()
 	for i, version := range versions {
 		// The list of groups keeps their order by itself; the aggregated one,
 		// which clients ask for, sorts by these priorities.

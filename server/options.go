@@ -39,6 +39,9 @@ type Options struct {
 	Audit         *genericoptions.AuditOptions
 	Features      *genericoptions.FeatureOptions
 
+	// Gates are the features that are off by default (--feature-gates).
+	Gates FeatureGates
+
 	// TLSSANs are further names and addresses for the serving certificate
 	// that the server makes itself (--tls-san).
 	TLSSANs []string

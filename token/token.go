@@ -57,8 +57,7 @@ type Claims struct {
 type Kubernetes struct {
 	// Attestations come with a binding to a webhook configuration only.
 	Attestations map[string][]string `json:"attestations,omitempty"`
-	// MutatingWebhookConfiguration is never issued here; it is read so that a
-	// token bound to one is not taken for an unbound token.
+	// MutatingWebhookConfiguration is the bound object, if it is one.
 	MutatingWebhookConfiguration *Ref `json:"mutatingwebhookconfiguration,omitempty"`
 	// Namespace is that of the account, and of the pod or secret.
 	Namespace string `json:"namespace,omitempty"`
@@ -70,7 +69,7 @@ type Kubernetes struct {
 	Secret *Ref `json:"secret,omitempty"`
 	// ServiceAccount is the account itself.
 	ServiceAccount Ref `json:"serviceaccount"`
-	// ValidatingWebhookConfiguration is as MutatingWebhookConfiguration.
+	// ValidatingWebhookConfiguration is the bound object, if it is one.
 	ValidatingWebhookConfiguration *Ref `json:"validatingwebhookconfiguration,omitempty"`
 	// WarnAfter is when the holder should have fetched a new token, if the
 	// token lives on for the sake of clients that never do. Zero: no such time.
@@ -107,7 +106,8 @@ type Grant struct {
 // Binding is the one object that a token is bound to. The zero Binding binds
 // to nothing but the account.
 type Binding struct {
-	pod, node, secret *Ref
+	pod, node, secret, validating, mutating *Ref
+	attestations                            map[string][]string
 }
 
 // ToPod binds to a pod. The node is where it runs, or nil while it runs nowhere.
@@ -119,8 +119,22 @@ func ToNode(node Ref) Binding { return Binding{node: &node} }
 // ToSecret binds to a secret in the account's namespace.
 func ToSecret(secret Ref) Binding { return Binding{secret: &secret} }
 
+// ToValidatingWebhook binds to a ValidatingWebhookConfiguration, for a caller
+// who may say of the requests that it sends there what is attested.
+func ToValidatingWebhook(config Ref, attestations map[string][]string) Binding {
+	return Binding{validating: &config, attestations: attestations}
+}
+
+// ToMutatingWebhook binds to a MutatingWebhookConfiguration, likewise.
+func ToMutatingWebhook(config Ref, attestations map[string][]string) Binding {
+	return Binding{mutating: &config, attestations: attestations}
+}
+
 // IsPod tells whether the bound object is a pod.
 func (b Binding) IsPod() bool { return b.pod != nil }
+
+// IsWebhook tells whether the bound object is a webhook configuration.
+func (b Binding) IsWebhook() bool { return b.validating != nil || b.mutating != nil }
 
 // Claims are the claims of the token that carries out the grant.
 func (g Grant) Claims() Claims {
@@ -134,11 +148,14 @@ func (g Grant) Claims() Claims {
 		NotBefore: iat,
 		Subject:   serviceaccount.MakeUsername(g.Namespace, g.ServiceAccount.Name),
 		Kubernetes: Kubernetes{
-			Namespace:      g.Namespace,
-			Node:           g.Bound.node,
-			Pod:            g.Bound.pod,
-			Secret:         g.Bound.secret,
-			ServiceAccount: g.ServiceAccount,
+			Attestations:                   g.Bound.attestations,
+			MutatingWebhookConfiguration:   g.Bound.mutating,
+			Namespace:                      g.Namespace,
+			Node:                           g.Bound.node,
+			Pod:                            g.Bound.pod,
+			Secret:                         g.Bound.secret,
+			ServiceAccount:                 g.ServiceAccount,
+			ValidatingWebhookConfiguration: g.Bound.validating,
 		},
 	}
 	if g.WarnAfter != 0 {
