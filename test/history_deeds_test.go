@@ -64,6 +64,7 @@ var kinds = map[schema.GroupVersionResource]func(t *testing.T, r replica, name s
 // stage is where the workers act.
 type stage struct {
 	replicas [3]replica
+	wires    [3]*wire
 	slots    []*slot
 }
 
@@ -215,6 +216,13 @@ func (w *worker) show(replica int, bound boundToken) {
 	if w.random.IntN(2) == 0 {
 		check = w.borne
 	}
+	w.check(replica, bound, check)
+}
+
+// review shows a token by a review.
+func (w *worker) review(replica int, bound boundToken) { w.check(replica, bound, w.reviewed) }
+
+func (w *worker) check(replica int, bound boundToken, check func(r replica, token string) (bool, error)) {
 	w.do(replica, func() (deed, types.UID, error) {
 		good, err := check(w.stage.replicas[replica], bound.token)
 		if err != nil {

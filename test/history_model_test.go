@@ -36,7 +36,10 @@ type operation struct {
 }
 
 // history is what all clients did.
-type history struct{ operations []operation }
+type history struct {
+	began      time.Time
+	operations []operation
+}
 
 func (h history) objects() int {
 	seen := map[types.UID]bool{}

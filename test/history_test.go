@@ -12,6 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	etcdtransport "go.etcd.io/etcd/client/pkg/v3/transport"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/muster-identity/muster/mustertest"
 	"github.com/muster-identity/muster/server"
@@ -51,7 +52,9 @@ func TestHistoriesOfTokensShowNoStaleVerdict(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	h := record(t, newStage(t), seed, *historyLength)
+	s := newStage(t)
+	h := record(t, s, seed, *historyLength)
+	h.operations = append(h.operations, s.catchUnaware(t, h)...)
 	t.Logf("seed %d: %d operations on %d objects", seed, len(h.operations), h.objects())
 	for _, test := range []struct {
 		name    string
@@ -80,7 +83,7 @@ func newStage(t *testing.T) *stage {
 		})
 	}
 	wires := [3]*wire{near: newWire(t, etcd), far: newWire(t, etcd), farStrict: newWire(t, etcd)}
-	s := &stage{}
+	s := &stage{wires: wires}
 	var starting sync.WaitGroup
 	for i, consistency := range []string{near: server.LocalConsistency, far: server.LocalConsistency, farStrict: server.StrictConsistency} {
 		starting.Go(func() { s.replicas[i] = newReplica(t, start(wires[i].address, consistency)) })
@@ -99,6 +102,26 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	return s
+}
+
+// unaware is for how long the far replica is told nothing, so that it is sure to be caught.
+const unaware = 2 * time.Second
+
+// catchUnaware deletes an object and asks the replica that cannot know yet, after all that h tells of.
+func (s *stage) catchUnaware(t *testing.T, h history) []operation {
+	t.Helper()
+	w := &worker{t: t, stage: s, id: workers, began: h.began, random: rand.New(rand.NewPCG(0, 0))}
+	late := &slot{kind: corev1.SchemeGroupVersion.WithResource("pods"), name: "late"}
+	w.make(late, near)
+	if t.Failed() || len(late.bound) == 0 {
+		t.Fatal("there is no token to catch the far replica with")
+	}
+	shown := late.bound[0]
+	w.review(far, shown)
+	s.wires[far].delay.Store(int64(unaware))
+	w.end(late, near, shown.object)
+	w.review(far, shown)
+	return w.operations
 }
 
 // workers is how many act at the same time.
@@ -123,7 +146,7 @@ func record(t *testing.T, s *stage, seed uint64, length int) history {
 	if t.Failed() {
 		t.Fatalf("-history.seed %d: a request went wrong", seed)
 	}
-	var h history
+	h := history{began: began}
 	for _, operations := range all {
 		h.operations = append(h.operations, operations...)
 	}
