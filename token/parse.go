@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -38,7 +39,10 @@ type Peeked struct {
 	// KeyID names the key to verify with; empty means any key may fit.
 	KeyID string
 
-	compact string
+	compact            string
+	payload, signature []byte
+	// plain is the algorithm of a plain header, or empty.
+	plain jose.SignatureAlgorithm
 }
 
 // Peek tells which issuer a token claims to come from and which key it claims
@@ -46,39 +50,43 @@ type Peeked struct {
 // it is verified. It is not ok if the token has not three parts, or header or
 // payload are not JSON objects in canonical base64url.
 func Peek(compact string) (Peeked, bool) {
-	header, payload, ok := split(compact)
+	parts, ok := split(compact)
 	if !ok {
 		return Peeked{}, false
 	}
+	p := Peeked{compact: compact, payload: parts[1], signature: parts[2]}
 	var h struct {
 		KeyID string `json:"kid"`
 	}
-	var p struct {
-		Issuer string `json:"iss"`
-	}
-	if !decodeObject(header, &h) || !decodeObject(payload, &p) {
+	if p.plain, h.KeyID, ok = plainAlgorithm(parts[0]); !ok && !decodeObject(parts[0], &h) {
 		return Peeked{}, false
 	}
-	return Peeked{Issuer: p.Issuer, KeyID: h.KeyID, compact: compact}, true
+	var c struct {
+		Issuer string `json:"iss"`
+	}
+	if !decodeObject(p.payload, &c) {
+		return Peeked{}, false
+	}
+	p.Issuer, p.KeyID = c.Issuer, h.KeyID
+	return p, true
 }
 
-// split decodes header and payload. It is stricter than the decoder of
+// split decodes header, payload and signature. It is stricter than the decoder of
 // go-jose, which overlooks line ends and stray bits: one token shall have one
 // spelling, or a list of spent or revoked ones would be of little use.
-func split(compact string) (header, payload []byte, ok bool) {
+func split(compact string) (decoded [3][]byte, ok bool) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 || strings.ContainsAny(compact, "\r\n") {
-		return nil, nil, false
+		return decoded, false
 	}
-	var decoded [3][]byte
 	for i, part := range parts {
 		raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
 		if err != nil {
-			return nil, nil, false
+			return decoded, false
 		}
 		decoded[i] = raw
 	}
-	return decoded[0], decoded[1], true
+	return decoded, true
 }
 
 // decodeObject reads a JSON object, and nothing else, into a struct. Keys match
@@ -91,7 +99,7 @@ func decodeObject(data []byte, into any) bool {
 // Unverified is a token that was taken apart; nobody has checked its signature.
 type Unverified struct {
 	Peeked
-	jws *jose.JSONWebSignature
+	jws *jose.JSONWebSignature // nil for a plain one
 }
 
 // Parse takes a compact token apart. The error is ErrMalformed, or
@@ -107,6 +115,12 @@ func Parse(compact string) (*Unverified, error) {
 
 // Parse takes the token apart, like the function of that name.
 func (p Peeked) Parse() (*Unverified, error) {
+	if p.plain != "" {
+		if !slices.Contains(algorithms(), p.plain) {
+			return nil, ErrSignature
+		}
+		return &Unverified{Peeked: p}, nil
+	}
 	jws, err := jose.ParseSignedCompact(p.compact, algorithms())
 	if unexpected := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &unexpected) {
 		return nil, ErrSignature
@@ -135,9 +149,17 @@ func (u *Unverified) Payload(keys []crypto.PublicKey) ([]byte, error) {
 		return nil, ErrNoKeys
 	}
 	for _, key := range keys {
-		if payload, err := u.jws.Verify(key); err == nil {
+		if payload, ok := u.verify(key); ok {
 			return payload, nil
 		}
 	}
 	return nil, ErrSignature
+}
+
+func (u *Unverified) verify(key crypto.PublicKey) (payload []byte, ok bool) {
+	if u.jws == nil {
+		return u.payload, signs(u.plain, key, u.compact[:strings.LastIndexByte(u.compact, '.')], u.signature)
+	}
+	payload, err := u.jws.Verify(key)
+	return payload, err == nil
 }

@@ -7,11 +7,11 @@ package token
 // to name a token to those who verify, not to believe it. It is not ok for what
 // is no token of a service account in compact form.
 func Read(compact string) (*Claims, bool) {
-	_, payload, ok := split(compact)
+	parts, ok := split(compact)
 	if !ok {
 		return nil, false
 	}
-	claims, err := Decode(payload)
+	claims, err := Decode(parts[1])
 	if err != nil || claims.Issuer == "" {
 		return nil, false
 	}

@@ -5,7 +5,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -47,6 +49,7 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	server.SilenceLibraries()
+	collectLessOften()
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
@@ -65,6 +68,16 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 		case <-s.Done():
 			return s.Close()
 		}
+	}
+}
+
+// collectLessOften lets the heap grow to three times what is in use before it is
+// collected, instead of twice, unless $GOGC says how often. What a server keeps is
+// small, and what a request leaves behind is much: under load that is tens of
+// megabytes more, and a twentieth less of its processor time.
+func collectLessOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
 	}
 }
 
