@@ -82,6 +82,9 @@ type Definition[T Object] struct {
 	// resources have it.
 	Prefix string
 
+	// Wrap stands around the storage of the objects, below the store and its
+	// hooks; nil for nothing.
+	Wrap func(storage.Interface) storage.Interface
 	// GracefulDelete may change the grace period of a deletion; it returns
 	// whether the object stays until somebody confirms its end.
 	GracefulDelete func(ctx context.Context, obj T, options *metav1.DeleteOptions) bool
@@ -184,7 +187,7 @@ func (d *Definition[T]) Storage(env Environment) (map[string]rest.Storage, error
 		ReturnDeletedObject:       d.ReturnDeleted,
 		TableConvertor:            d.tableConvertor(),
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: env.RESTOptions, AttrFunc: storage.AttrFunc(d.attributes)}); err != nil {
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: d.wrapped(env.RESTOptions), AttrFunc: storage.AttrFunc(d.attributes)}); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", d.Plural, err)
 	}
 	storage := map[string]rest.Storage{d.Plural: &named{Store: store, shortNames: d.ShortNames, categories: d.Categories}}
@@ -197,6 +200,13 @@ func (d *Definition[T]) Storage(env Environment) (map[string]rest.Storage, error
 		storage[status] = newStatusStorage(store, newStatusStrategy(strategy))
 	}
 	return storage, nil
+}
+
+func (d *Definition[T]) wrapped(options generic.RESTOptionsGetter) generic.RESTOptionsGetter {
+	if d.Wrap == nil {
+		return options
+	}
+	return wrapping{options, func(_ schema.GroupResource, _ string, store storage.Interface) storage.Interface { return d.Wrap(store) }}
 }
 
 // named adds to a store what discovery tells about it.

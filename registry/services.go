@@ -25,6 +25,7 @@ import (
 // services are records of cluster services: each has its address and its ports,
 // and is found by who asks; nothing here routes traffic to it.
 func services() Resource {
+	releasing := &releasingStorage{}
 	return &Definition[*corev1.Service]{
 		GroupVersion: corev1.SchemeGroupVersion,
 		Kind:         "Service", Plural: "services", Singular: "service",
@@ -52,7 +53,13 @@ func services() Resource {
 		Prefix:         "services/specs",
 		ValidateCreate: validateNewService,
 		ReturnDeleted:  true,
-		Extend:         extendServices,
+		Wrap: func(store apiserverstorage.Interface) apiserverstorage.Interface {
+			releasing.Interface = store
+			return releasing
+		},
+		Extend: func(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
+			return extendServices(releasing, env, store, storage)
+		},
 	}
 }
 
@@ -70,8 +77,8 @@ func serviceStatus() *StatusDefinition[*corev1.Service] {
 }
 
 // extendServices connects the storage of services with the ranges that they are
-// given from.
-func extendServices(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
+// given from. releasing stands around it already.
+func extendServices(releasing *releasingStorage, env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
 	ranges, destroy, err := newServiceRanges(env, store)
 	if err != nil {
 		return err
@@ -81,7 +88,7 @@ func extendServices(env Environment, store *genericregistry.Store, storage map[s
 		destroyStore()
 		destroy()
 	}
-	store.Storage.Storage = &releasingStorage{Interface: store.Storage.Storage, ranges: ranges}
+	releasing.ranges = ranges
 	store.Decorator = ranges.completeRead
 	// The status claims nothing: its storage goes without the hooks below.
 	storage["services/status"] = newStatusStorage(store, newStatusStrategy(store.UpdateStrategy.(*strategy[*corev1.Service])))

@@ -35,17 +35,21 @@ type WriteListener interface {
 // comes through (create, update, patch, apply, deletion in all its stages,
 // collections), and dry runs do not.
 func ListenToWrites(options generic.RESTOptionsGetter, listener WriteListener) generic.RESTOptionsGetter {
-	return listening{options, listener}
+	return wrapping{options, func(resource schema.GroupResource, prefix string, store storage.Interface) storage.Interface {
+		return &heardStorage{Interface: store, resource: resource, prefix: prefix, listener: listener}
+	}}
 }
 
-type listening struct {
+// wrapping puts something around every storage that the options hand out. A
+// store whose storage is replaced when it is complete has begun to use it.
+type wrapping struct {
 	generic.RESTOptionsGetter
-	listener WriteListener
+	wrap func(resource schema.GroupResource, prefix string, store storage.Interface) storage.Interface
 }
 
 // GetRESTOptions decorates the storage of a resource.
-func (l listening) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
-	options, err := l.RESTOptionsGetter.GetRESTOptions(resource, example)
+func (w wrapping) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+	options, err := w.RESTOptionsGetter.GetRESTOptions(resource, example)
 	if err != nil {
 		return options, err
 	}
@@ -55,7 +59,7 @@ func (l listening) GetRESTOptions(resource schema.GroupResource, example runtime
 		if err != nil {
 			return store, destroy, err
 		}
-		return &heardStorage{Interface: store, resource: resource, prefix: prefix, listener: l.listener}, destroy, nil
+		return w.wrap(resource, prefix, store), destroy, nil
 	}
 	return options, nil
 }

@@ -25,9 +25,10 @@ func (b *buffers) take() *buffer {
 }
 
 // give takes a buffer back, of which nothing may be in use any more. A large one
-// is left to the garbage collector.
+// is left to the garbage collector: net/http copies what is smaller than its own
+// buffer, and may be busy with the rest after the stream has ended.
 func (b *buffers) give(used *buffer) {
-	if cap(used.bytes) <= maxBody {
+	if len(used.bytes) < bufferSize && cap(used.bytes) <= maxBody {
 		b.pool.Put(used)
 	}
 }
