@@ -108,6 +108,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	}
 	fs.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 takes any free port."
 	fs.Lookup("etcd-servers").Usage = "Addresses of an external etcd cluster. Without them the store is in this process, below --data-dir."
+	fs.Lookup("tls-cert-file").Usage = "Serving certificate (PEM), followed by those of its authorities. Without it the server makes its own in --data-dir."
+	fs.Lookup("tls-private-key-file").Usage = "Private key (PEM) of --tls-cert-file."
 	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "Further names or addresses for the serving certificate that the server makes itself. May be given several times.")
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials pass as system:anonymous, who may see health and version.")
 	anonymous := fs.Lookup("anonymous-auth")

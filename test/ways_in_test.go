@@ -204,6 +204,11 @@ func TestImpersonationWantsTheVerbForWhatIsTakenOn(t *testing.T) {
 		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{"ann"}},
 		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"groups"}, ResourceNames: []string{"crew"}},
 	)
+	whole := grant(
+		"whole",
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users", "serviceaccounts"}, ResourceNames: []string{"ann", "plain"}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"userextras/deck"}, ResourceNames: []string{"lower"}},
+	)
 	constrained := grant(
 		"constrained",
 		rbacv1.PolicyRule{Verbs: []string{"impersonate:user-info"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users"}, ResourceNames: []string{"ann"}},
@@ -214,10 +219,19 @@ func TestImpersonationWantsTheVerbForWhatIsTakenOn(t *testing.T) {
 		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
 		return config
 	}
+	on := func(config *rest.Config, deck string) *rest.Config {
+		config.Impersonate.Extra = map[string][]string{"deck": {deck}}
+		return config
+	}
 	for name, test := range map[string]struct {
 		config *rest.Config
 		want   string
 	}{
+		"a service account":                     {as(whole, "system:serviceaccount:dev:plain"), "system:serviceaccount:dev:plain [system:serviceaccounts system:serviceaccounts:dev system:authenticated]"},
+		"another service account":               {as(whole, "system:serviceaccount:dev:classic"), nobody},
+		"an extra":                              {on(as(whole, "ann"), "lower"), "ann [system:authenticated]"},
+		"an extra of another value":             {on(as(whole, "ann"), "upper"), nobody},
+		"an extra without the right to it":      {on(as(classic, "ann"), "lower"), nobody},
 		"the user":                              {as(classic, "ann"), "ann [system:authenticated]"},
 		"the user and a group":                  {as(classic, "ann", "crew"), "ann [crew system:authenticated]"},
 		"another user":                          {as(classic, "ben"), nobody},
