@@ -3,7 +3,9 @@
 
 // Package authn decides who is calling. It owns the check of service account
 // tokens, with the one function through which bearer tokens and TokenReviews
-// both go, and puts it in a chain with client certificates and anonymity.
+// both go, and puts it in a chain (chain.go) with the other ways in: headers of a
+// front proxy, client certificates, bootstrap tokens, tokens of other issuers, a
+// webhook, and anonymity.
 //
 // A check is a table of steps (steps.go, legacy.go). The verdict is that of the
 // first step that fails; an explanation runs the same steps to the end and tells
@@ -118,11 +120,13 @@ type Holder struct {
 
 // CheckSeen is AuthenticateToken for a token whose signature has been verified
 // before: it costs lookups and, for a good token that is wanted for one
-// audience, no allocation. It is not seen if the signature is not known;
-// AuthenticateToken has to be asked then. wanted must not be empty.
+// audience, no allocation. It is not seen if the signature is not known, nor if
+// the token is kept in a Secret: its holder may be due a warning, for which the
+// caller's context must have room. AuthenticateToken has to be asked then.
+// wanted must not be empty.
 func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted authenticator.Audiences) (holder Holder, seen bool, err error) {
 	known, ok := s.verified.get(digestOf(compact), s.Keys.Current())
-	if !ok {
+	if !ok || known.legacy {
 		return Holder{}, false, nil
 	}
 	audiences, err := s.judge(ctx, known, wanted)

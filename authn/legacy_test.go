@@ -327,6 +327,21 @@ func TestTheUseOfATokenOfASecretIsNoticed(t *testing.T) {
 	}
 }
 
+func TestATokenOfASecretIsNeverASightForTheFastCheck(t *testing.T) {
+	t.Parallel()
+	l := newLegacyDesk(t)
+	if _, ok, err := l.AuthenticateToken(t.Context(), l.compact); !ok || err != nil {
+		t.Fatalf("the token is refused: %v", err)
+	}
+	before := l.counts(t)
+	if _, seen, err := l.CheckSeen(t.Context(), l.compact, l.APIAudiences); seen || err != nil {
+		t.Errorf("the fast check has seen the token (%v): its holder would get no warning", err)
+	}
+	if diff := cmp.Diff(before, l.counts(t)); diff != "" {
+		t.Errorf("a use that has to be checked again was counted:\n%s", diff)
+	}
+}
+
 func TestTokensAreCountedByTheirThreshold(t *testing.T) {
 	t.Parallel()
 	l := newLegacyDesk(t)

@@ -22,9 +22,10 @@ var errRevoked = errors.New("service account token has been revoked")
 func revocable(c check) bool { return c.Revocations.Some() }
 
 // checkRevocation is taken at each use of a token, also of one whose signature
-// is remembered: a revocation is in force as soon as it is known here. It looks for a revocation of the token itself, of its account's
-// older tokens, of its key and of its node: one lookup each, and another where a
-// revocation may name a UID. Kubernetes has no such thing.
+// is remembered: a revocation is in force as soon as it is known here. It looks
+// for a revocation of the token itself, of its account's older tokens, of its key
+// and of its node: one lookup each, and another where a revocation may name a
+// UID. Kubernetes has no such thing.
 func checkRevocation(ctx context.Context, c check) error {
 	k := &c.claims.Kubernetes
 	marks := [6]live.Mark{

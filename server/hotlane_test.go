@@ -278,6 +278,8 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"access of an admin":                      post(accessReviewPath, access(`{"resourceAttributes":{"verb":"*"},"groups":["system:masters"]}`), true),
 		"access of the caller":                    post(accessReviewPath, access(`{"resourceAttributes":{"verb":"get","resource":"pods"},"user":"system:serviceaccount:default:caller"}`), true),
 		"access of nobody":                        post(accessReviewPath, access(`{"resourceAttributes":{"verb":"get"}}`), true), // 422
+		"access to an empty resource":             post(accessReviewPath, access(`{"resourceAttributes":{},"user":"a"}`), false),
+		"access to an empty path":                 post(accessReviewPath, access(`{"nonResourceAttributes":{},"user":"a"}`), false),
 		"access with a selector":                  post(accessReviewPath, access(`{"resourceAttributes":{"verb":"list","fieldSelector":{"rawSelector":"a=b"}},"user":"a"}`), false),
 		"access in protobuf":                      post(accessReviewPath, asProtobuf(t, "SubjectAccessReview", &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: "ann", ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "pods"}}}), true, pb...),
 		"self review":                             post(selfReviewPath, `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","metadata":{},"status":{"userInfo":{}}}`, true),

@@ -123,6 +123,7 @@ func readResource(r *reader) *authorizationv1.ResourceAttributes {
 			r.bad = true
 		}
 	}
+	r.some(seen)
 	return a
 }
 
@@ -141,6 +142,7 @@ func readNonResource(r *reader) *authorizationv1.NonResourceAttributes {
 			r.bad = true
 		}
 	}
+	r.some(seen)
 	return a
 }
 
@@ -162,7 +164,10 @@ func accessReviewOf(raw []byte) (question, bool) {
 	if q.Unmarshal(raw) != nil || !bare(&q.ObjectMeta) {
 		return nil, false
 	}
-	if a := q.Spec.ResourceAttributes; a != nil && (a.FieldSelector != nil || a.LabelSelector != nil) {
+	if a := q.Spec.ResourceAttributes; a != nil && (a.FieldSelector != nil || a.LabelSelector != nil || *a == (authorizationv1.ResourceAttributes{})) {
+		return nil, false
+	}
+	if a := q.Spec.NonResourceAttributes; a != nil && *a == (authorizationv1.NonResourceAttributes{}) {
 		return nil, false
 	}
 	return accessReview{q}, q.Status == authorizationv1.SubjectAccessReviewStatus{}

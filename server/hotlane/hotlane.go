@@ -24,6 +24,7 @@
 package hotlane
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync/atomic"
@@ -61,6 +62,9 @@ type Config struct {
 	// says that the server stops; the general path tells the client.
 	Enter func() error
 	Leave func()
+	// Patience is how long the body of a request may take to arrive; zero means
+	// as long as an answer may take.
+	Patience time.Duration
 	// Now is the clock of the answers.
 	Now func() time.Time
 }
@@ -90,6 +94,7 @@ func createOptions() *metav1.CreateOptions {
 
 // New returns the lane.
 func New(c Config) *Lane {
+	c.Patience = cmp.Or(c.Patience, timeout)
 	l := &Lane{Config: c, kinds: map[string]*kind{}}
 	for _, k := range kinds() {
 		if k.create = creater(c.Storage[k.storage]); k.create != nil {

@@ -45,7 +45,7 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 	p.caller = caller
 	if p.route.kind != nil {
 		body := p.lane.buffers.take()
-		if !p.ask(r, body) {
+		if !p.ask(w, r, body) {
 			return false // whoever reads the body again has the buffer
 		}
 		defer p.lane.buffers.give(body)
@@ -73,10 +73,16 @@ func passageOf(ctx context.Context) *passage {
 	return p
 }
 
-// ask reads the question, and puts the body back for whoever comes next.
-func (p *passage) ask(r *http.Request, into *buffer) bool {
+// ask reads the question, and puts the body back for whoever comes next. A client
+// that does not send it in time has none: it must not keep others out of the lane.
+func (p *passage) ask(w http.ResponseWriter, r *http.Request, into *buffer) bool {
 	body := into.of(int(r.ContentLength))
+	late := time.AfterFunc(p.lane.Patience, func() {
+		// A writer that has no deadlines waits, as it does without the lane.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
 	n, err := io.ReadFull(r.Body, body)
+	late.Stop()
 	if err != nil {
 		r.Body = replayed{io.MultiReader(bytes.NewReader(body[:n]), failing{err}), r.Body}
 		return false

@@ -28,6 +28,13 @@ func (r *reader) once(seen *keys, number uint) {
 	*seen |= 1 << number
 }
 
+// some takes an object without keys for odd: whether it counts as set depends.
+func (r *reader) some(seen keys) {
+	if seen == 0 {
+		r.bad = true
+	}
+}
+
 func (r *reader) skipSpace() {
 	for r.at < len(r.data) {
 		switch r.data[r.at] {

@@ -114,9 +114,7 @@ func readBoundObject(r *reader) *authenticationv1.BoundObjectReference {
 			r.bad = true
 		}
 	}
-	if seen == 0 {
-		r.bad = true
-	}
+	r.some(seen)
 	return ref
 }
 
