@@ -111,7 +111,7 @@ func New(cfg Config) (*Manager, error) {
 		newLapsedPods(m.GetClient(), direct),
 		newOrphanedLeases(m.GetClient(), direct),
 		newLegacyTokenTracking(direct, rest),
-		newExpiredRevocations(m.GetClient()),
+		newExpiredRevocations(m.GetClient(), direct),
 	} {
 		if err := c.register(m); err != nil {
 			return nil, fmt.Errorf("making the controllers: %w", err)

@@ -6,8 +6,10 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,13 +32,18 @@ const (
 )
 
 // expiredRevocations deletes the revocations of tokens that have all expired.
+//
+// A token that is kept in a Secret never expires: the revocation of an account
+// stays for as long as there is a Secret for one.
 type expiredRevocations struct {
 	client client.Client
+	// direct reads without a cache: nothing else here needs one of Secrets.
+	direct client.Reader
 	now    func() time.Time
 }
 
-func newExpiredRevocations(c client.Client) *expiredRevocations {
-	return &expiredRevocations{client: c, now: time.Now}
+func newExpiredRevocations(c client.Client, direct client.Reader) *expiredRevocations {
+	return &expiredRevocations{client: c, direct: direct, now: time.Now}
 }
 
 func (e *expiredRevocations) register(m manager.Manager) error {
@@ -58,6 +65,9 @@ func (e *expiredRevocations) Reconcile(ctx context.Context, request reconcile.Re
 	if remains > 0 {
 		return reconcile.Result{RequeueAfter: min(remains, revocationPeriod)}, nil
 	}
+	if lasting, err := e.lasting(ctx, revocation.Spec.ServiceAccount); err != nil || lasting {
+		return reconcile.Result{RequeueAfter: revocationPeriod}, err
+	}
 	log.FromContext(ctx).Info("Deleting a revocation of tokens that have all expired", "tokenRevocation", revocation.Name)
 	// The spec never changes, so the cache is no older than the store but for
 	// another object of the name, which the UID tells.
@@ -66,6 +76,20 @@ func (e *expiredRevocations) Reconcile(ctx context.Context, request reconcile.Re
 		return reconcile.Result{}, fmt.Errorf("deleting token revocation %q: %w", revocation.Name, err)
 	}
 	return reconcile.Result{}, nil
+}
+
+// lasting tells whether tokens of the account can be kept in Secrets.
+func (e *expiredRevocations) lasting(ctx context.Context, account *identityv1.RevokedServiceAccount) (bool, error) {
+	if account == nil {
+		return false, nil
+	}
+	secrets := &corev1.SecretList{}
+	if err := e.direct.List(ctx, secrets, client.InNamespace(account.Namespace)); err != nil {
+		return false, fmt.Errorf("looking for tokens of %s/%s in secrets: %w", account.Namespace, account.Name, err)
+	}
+	return slices.ContainsFunc(secrets.Items, func(s corev1.Secret) bool {
+		return s.Type == corev1.SecretTypeServiceAccountToken && s.Annotations[corev1.ServiceAccountNameKey] == account.Name
+	}), nil
 }
 
 // revocationRemains is how long a revocation that expires at a time is still

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,7 +38,7 @@ func TestARevocationGoesWhenTheLastTokenItCoversHasExpired(t *testing.T) {
 			revocation := &identityv1.TokenRevocation{ObjectMeta: test.meta, Spec: identityv1.TokenRevocationSpec{ExpirationTimestamp: test.ends}}
 			revocation.Name, revocation.UID = "r", "r-uid"
 			store := fakeStore(revocation)
-			controller := newExpiredRevocations(store)
+			controller := newExpiredRevocations(store, store)
 			controller.now = func() time.Time { return noon }
 			if after := reconciled(t, controller, named("r")); after != test.after {
 				t.Errorf("comes back after %s, want %s", after, test.after)
@@ -50,5 +51,43 @@ func TestARevocationGoesWhenTheLastTokenItCoversHasExpired(t *testing.T) {
 				t.Errorf("one that is not there comes back after %s", after)
 			}
 		})
+	}
+}
+
+func TestARevocationOfAnAccountStaysWhileASecretMayHoldItsToken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		secret *corev1.Secret
+		stays  bool
+	}{
+		"of the account":             {tokenSecret("dev", "reporter", corev1.SecretTypeServiceAccountToken), true},
+		"of another account":         {tokenSecret("dev", "other", corev1.SecretTypeServiceAccountToken), false},
+		"of the same name elsewhere": {tokenSecret("prod", "reporter", corev1.SecretTypeServiceAccountToken), false},
+		"of another type":            {tokenSecret("dev", "reporter", corev1.SecretTypeOpaque), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := fakeStore(test.secret, &identityv1.TokenRevocation{
+				ObjectMeta: metav1.ObjectMeta{Name: "r", UID: "r-uid"},
+				Spec: identityv1.TokenRevocationSpec{
+					ServiceAccount:      &identityv1.RevokedServiceAccount{Namespace: "dev", Name: "reporter"},
+					ExpirationTimestamp: &metav1.Time{Time: noon.Add(-time.Hour)},
+				},
+			})
+			controller := newExpiredRevocations(store, store)
+			controller.now = func() time.Time { return noon }
+			reconciled(t, controller, named("r"))
+			err := store.Get(t.Context(), named("r"), &identityv1.TokenRevocation{})
+			if stays := err == nil; stays != test.stays || client.IgnoreNotFound(err) != nil {
+				t.Errorf("stays %v (%v), want %v", stays, err, test.stays)
+			}
+		})
+	}
+}
+
+func tokenSecret(namespace, account string, kind corev1.SecretType) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "s", Annotations: map[string]string{corev1.ServiceAccountNameKey: account}},
+		Type:       kind,
 	}
 }
