@@ -181,7 +181,7 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 	if err != nil {
 		return nil, true, err
 	}
-	claims, legacy, err := s.decode(peeked.Issuer, payload)
+	claims, legacy, err := s.decode(unverified, payload)
 	if err != nil {
 		return nil, true, err
 	}
@@ -196,15 +196,15 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 // decode reads the payload of a verified token. The issuer of tokens of Secrets
 // may be that of bound ones too, where an operator chose so; the claims of
 // either kind mean nothing to the other.
-func (s *ServiceAccounts) decode(issuer string, payload []byte) (claims *token.Claims, legacy bool, err error) {
-	if issuer != token.LegacyIssuer {
-		claims, err = token.Decode(payload)
+func (s *ServiceAccounts) decode(verified *token.Unverified, payload []byte) (claims *token.Claims, legacy bool, err error) {
+	if verified.Issuer != token.LegacyIssuer {
+		claims, err = verified.Claims()
 		return claims, false, err
 	}
 	claims, err = token.DecodeLegacy(payload)
-	if err != nil || claims.Kubernetes.Namespace != "" || !slices.Contains(s.Issuers, issuer) {
+	if err != nil || claims.Kubernetes.Namespace != "" || !slices.Contains(s.Issuers, verified.Issuer) {
 		return claims, true, err
 	}
-	claims, err = token.Decode(payload)
+	claims, err = verified.Claims()
 	return claims, false, err
 }

@@ -43,6 +43,9 @@ type Peeked struct {
 	payload, signature []byte
 	// plain is the algorithm of a plain header, or empty.
 	plain jose.SignatureAlgorithm
+	// claims are those of a bound token, not to be believed yet; nil if it cannot
+	// be one.
+	claims *Claims
 }
 
 // Peek tells which issuer a token claims to come from and which key it claims
@@ -61,13 +64,18 @@ func Peek(compact string) (Peeked, bool) {
 	if p.plain, h.KeyID, ok = plainAlgorithm(parts[0]); !ok && !decodeObject(parts[0], &h) {
 		return Peeked{}, false
 	}
+	p.KeyID = h.KeyID
+	if claims, err := Decode(p.payload); err == nil {
+		p.claims, p.Issuer = claims, claims.Issuer
+		return p, true
+	}
 	var c struct {
 		Issuer string `json:"iss"`
 	}
 	if !decodeObject(p.payload, &c) {
 		return Peeked{}, false
 	}
-	p.Issuer, p.KeyID = c.Issuer, h.KeyID
+	p.Issuer = c.Issuer
 	return p, true
 }
 
@@ -134,11 +142,19 @@ func (p Peeked) Parse() (*Unverified, error) {
 // Verify returns the claims of a bound token if one of the keys signed it. The
 // error is one of Payload's, or that of Decode.
 func (u *Unverified) Verify(keys []crypto.PublicKey) (*Claims, error) {
-	payload, err := u.Payload(keys)
-	if err != nil {
+	if _, err := u.Payload(keys); err != nil {
 		return nil, err
 	}
-	return Decode(payload)
+	return u.Claims()
+}
+
+// Claims are those of a bound token. They are worth as much as the signature:
+// Payload has to have found it good. The error is that of Decode.
+func (u *Unverified) Claims() (*Claims, error) {
+	if u.claims != nil {
+		return u.claims, nil
+	}
+	return Decode(u.payload)
 }
 
 // Payload returns what the token says if one of the keys signed it. The keys
