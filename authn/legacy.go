@@ -19,9 +19,9 @@ import (
 const InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
 
 var (
-	//lint:ignore ST1005 clients match what Kubernetes says
+	// Clients match what Kubernetes says.
 	errLegacyInvalidated = errors.New("Token has been invalidated")
-	//lint:ignore ST1005 clients match what Kubernetes says
+	// Clients match what Kubernetes says.
 	errLegacyMismatch = errors.New("Token does not match server's copy")
 )
 

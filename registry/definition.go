@@ -206,7 +206,9 @@ func (d *Definition[T]) wrapped(options generic.RESTOptionsGetter) generic.RESTO
 	if d.Wrap == nil {
 		return options
 	}
-	return wrapping{options, func(_ schema.GroupResource, _ string, store storage.Interface) storage.Interface { return d.Wrap(store) }}
+	return wrapping{options, func(_ schema.GroupResource, _ string, store storage.Interface) storage.Interface {
+		return d.Wrap(store)
+	}}
 }
 
 // named adds to a store what discovery tells about it.

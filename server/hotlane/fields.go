@@ -22,9 +22,11 @@ func managed(gvk schema.GroupVersionKind, agent string, now time.Time, fields []
 	if len(manager) > maxManager {
 		manager = manager[:maxManager]
 	}
+	set := &metav1.FieldsV1{}
+	set.SetRawBytes(fields)
 	return []metav1.ManagedFieldsEntry{{
 		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: gvk.GroupVersion().String(),
-		Time: &metav1.Time{Time: now.UTC().Truncate(time.Second)}, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: fields},
+		Time: &metav1.Time{Time: now.UTC().Truncate(time.Second)}, FieldsType: "FieldsV1", FieldsV1: set,
 	}}
 }
 

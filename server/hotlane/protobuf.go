@@ -61,6 +61,7 @@ func appendProtobuf(buf []byte, answer runtime.Object, gvk schema.GroupVersionKi
 
 // bare tells whether nothing is set in the metadata of a question.
 func bare(m *metav1.ObjectMeta) bool {
+	//lint:ignore SA1019 a client may set selfLink all the same
 	return m.Name == "" && m.GenerateName == "" && m.Namespace == "" && m.SelfLink == "" && m.UID == "" &&
 		m.ResourceVersion == "" && m.Generation == 0 && m.CreationTimestamp.IsZero() && m.DeletionTimestamp == nil &&
 		m.DeletionGracePeriodSeconds == nil && m.Labels == nil && m.Annotations == nil && m.OwnerReferences == nil &&

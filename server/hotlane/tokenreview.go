@@ -135,7 +135,7 @@ func (w *writer) managedFields(entries []metav1.ManagedFieldsEntry) {
 		w.string("apiVersion", e.APIVersion)
 		w.time("time", *e.Time)
 		w.string("fieldsType", e.FieldsType)
-		w.raw("fieldsV1", e.FieldsV1.Raw)
+		w.raw("fieldsV1", e.FieldsV1.GetRawBytes())
 		w.string("subresource", e.Subresource)
 		w.close('}')
 	}
