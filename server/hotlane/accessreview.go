@@ -4,8 +4,6 @@
 package hotlane
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -222,15 +220,7 @@ func (w *writer) accessSpec(spec *authorizationv1.SubjectAccessReviewSpec) {
 	}
 	w.string("user", spec.User)
 	w.strings("groups", spec.Groups)
-	if len(spec.Extra) > 0 {
-		w.object("extra")
-		for _, name := range slices.Sorted(maps.Keys(spec.Extra)) {
-			w.separate()
-			w.buf = append(appendString(w.buf, name), ':')
-			w.list(spec.Extra[name])
-		}
-		w.close('}')
-	}
+	writeExtra(w, spec.Extra)
 	w.string("uid", spec.UID)
 	w.close('}')
 }

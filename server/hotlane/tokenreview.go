@@ -4,8 +4,6 @@
 package hotlane
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -147,15 +145,7 @@ func (w *writer) user(key string, u *authenticationv1.UserInfo) {
 	w.string("username", u.Username)
 	w.string("uid", u.UID)
 	w.strings("groups", u.Groups)
-	if len(u.Extra) > 0 {
-		w.object("extra")
-		for _, name := range slices.Sorted(maps.Keys(u.Extra)) {
-			w.separate()
-			w.buf = append(appendString(w.buf, name), ':')
-			w.list(u.Extra[name])
-		}
-		w.close('}')
-	}
+	writeExtra(w, u.Extra)
 	w.close('}')
 }
 

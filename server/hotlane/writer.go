@@ -5,6 +5,8 @@ package hotlane
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -97,6 +99,21 @@ func (w *writer) time(key string, value metav1.Time) {
 func (w *writer) raw(key string, value []byte) {
 	w.key(key)
 	w.buf = append(w.buf, value...)
+}
+
+// writeExtra writes what else is known of a user, sorted by name, but nothing of
+// no extra at all.
+func writeExtra[V ~[]string](w *writer, extra map[string]V) {
+	if len(extra) == 0 {
+		return
+	}
+	w.object("extra")
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		w.separate()
+		w.buf = append(appendString(w.buf, name), ':')
+		w.list(extra[name])
+	}
+	w.close('}')
 }
 
 func appendString(buf []byte, s string) []byte {
