@@ -21,7 +21,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -131,7 +130,7 @@ func New(cfg Config) (*Manager, error) {
 // a while. A nil error means that it ran until it was told to stop.
 func (m *Manager) Run(ctx context.Context) error {
 	err := m.manager.Start(ctx)
-	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if err == nil || ctx.Err() != nil && isEnding(err) {
 		return nil
 	}
 	return fmt.Errorf("running the controllers: %w", err)
@@ -153,9 +152,9 @@ func managerOptions(cfg Config, scheme *runtime.Scheme) manager.Options {
 }
 
 // logger passes the library's errors on, and its reports of progress only to
-// those who ask for detail.
+// those who ask for detail. The end of a server is no error.
 func logger() klog.Logger {
-	return klog.Background().V(4)
+	return withoutEndings(klog.Background().V(4))
 }
 
 // watching starts the description of a controller to the library.

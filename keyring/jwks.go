@@ -69,6 +69,9 @@ func decodeJWK(data []byte) (Key, error) {
 	if jwk.Use != "" && jwk.Use != "sig" {
 		return Key{}, fmt.Errorf("its use is %q, want \"sig\"", jwk.Use)
 	}
+	if err := checkOperations(data); err != nil {
+		return Key{}, err
+	}
 	key, err := NewKey(jwk.Key)
 	if err != nil {
 		return Key{}, err
@@ -80,4 +83,19 @@ func decodeJWK(data []byte) (Key, error) {
 		key.ID = jwk.KeyID
 	}
 	return key, nil
+}
+
+// checkOperations refuses a key that is not there to verify: RFC 7517, section
+// 4.3. The library does not read what a key may do.
+func checkOperations(data []byte) error {
+	var jwk struct {
+		Operations []string `json:"key_ops"`
+	}
+	if err := json.Unmarshal(data, &jwk); err != nil {
+		return errors.New("its key_ops are no list of strings")
+	}
+	if jwk.Operations != nil && !slices.Contains(jwk.Operations, "verify") {
+		return fmt.Errorf("its key_ops are %q, want \"verify\" among them", jwk.Operations)
+	}
+	return nil
 }

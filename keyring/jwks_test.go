@@ -56,6 +56,8 @@ func TestKeySetsThatCannotBeUsedAreRefusedWhole(t *testing.T) {
 		"no JSON":                {`{"keys":`, "not a JWKS document"},
 		"no keys":                {`{"keys":[]}`, "has no keys"},
 		"a discovery document":   {`{"issuer":"https://muster.example"}`, "has no keys"},
+		"another operation":      {edit("key_ops", []string{"encrypt"}), `its key_ops are ["encrypt"], want "verify" among them`},
+		"no operations":          {edit("key_ops", "verify"), "its key_ops are no list of strings"},
 		"a shared secret":        {`{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"a"}]}`, "key 1 of the JWKS document"},
 		"a private key":          {string(private), "it is not public"},
 		"a key to encrypt with":  {edit("use", "enc"), `its use is "enc"`},

@@ -155,7 +155,7 @@ func (o *Options) configuration() (*apiserver.AuthenticationConfiguration, []byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("--authentication-config: %w", err)
 	}
-	config, err := authn.ParseConfiguration(data, o.ServiceAccounts.Issuers)
+	config, err := parseConfiguration(data, o.ServiceAccounts.Issuers)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--authentication-config %q: %w", file, err)
 	}
@@ -229,4 +229,12 @@ func (h *house) followConfiguration(configuration *apiserver.AuthenticationConfi
 	}
 	h.configuration = newConfigurationFile(h.server.Options, configuration, data, issuers, id)
 	return issuers, nil
+}
+
+// parseConfiguration reads a file of --authentication-config.
+func parseConfiguration(data []byte, ours []string) (*apiserver.AuthenticationConfiguration, error) {
+	if err := authenticationDocument.check(data); err != nil {
+		return nil, err
+	}
+	return authn.ParseConfiguration(data, ours)
 }

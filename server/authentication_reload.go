@@ -73,7 +73,7 @@ func (f *configurationFile) reload(ctx context.Context) {
 // apply puts new content into force. What fails by itself is not tried again,
 // unlike issuers that do not answer.
 func (f *configurationFile) apply(ctx context.Context, data []byte) error {
-	config, err := authn.ParseConfiguration(data, f.ours)
+	config, err := parseConfiguration(data, f.ours)
 	if err != nil {
 		f.seen = data
 		return err

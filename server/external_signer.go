@@ -42,6 +42,7 @@ func (o *ServiceAccountOptions) validateEndpoint() []error {
 func (s *Server) connectSigner(ctx context.Context) error {
 	options := s.Options.ServiceAccounts
 	if options.SigningEndpoint == "" {
+		warn(options.extensionWarnings(0))
 		return nil
 	}
 	signer, err := external.Connect(ctx, options.SigningEndpoint)
@@ -57,7 +58,14 @@ func (s *Server) connectSigner(ctx context.Context) error {
 	if longest := signer.MaxExpiration(); options.MaxExpiration > longest {
 		return fmt.Errorf("service-account-max-token-expiration cannot be set longer than the token expiration supported by service-account-signing-endpoint: %s > %s", options.MaxExpiration, longest)
 	}
+	warn(options.extensionWarnings(signer.MaxExpiration()))
 	return nil
+}
+
+func warn(warnings []string) {
+	for _, text := range warnings {
+		klog.Warning(text)
+	}
 }
 
 // externalKeys are those of the external signer, which the keyring follows.

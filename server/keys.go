@@ -118,6 +118,7 @@ func (h *house) storedKeys(ctx context.Context, dir *dataDir, config *genericapi
 	if err != nil {
 		return keys{}, err
 	}
+	h.keys.Follow(shared)
 	return keys{signer: shared, shown: shared, follow: shared.Run}, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -270,13 +269,15 @@ func (o *Options) validateFiles() []error {
 		}
 	}
 	if file := o.Audit.PolicyFile; file != "" {
-		if _, err := policy.LoadPolicyFromFile(file); err != nil {
+		if err := auditDocument.checkFile("--audit-policy-file", file); err != nil {
+			errs = append(errs, err)
+		} else if _, err := policy.LoadPolicyFromFile(file); err != nil {
 			errs = append(errs, fmt.Errorf("--audit-policy-file: %w", err))
 		}
 	}
 	if file := o.Etcd.EncryptionProviderConfigFilepath; file != "" {
-		if _, err := os.ReadFile(file); err != nil {
-			errs = append(errs, fmt.Errorf("--encryption-provider-config: %w", err))
+		if err := encryptionDocument.checkFile("--encryption-provider-config", file); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if _, _, err := o.configuration(); err != nil {

@@ -214,6 +214,26 @@ func TestImpersonationWantsTheVerbForWhatIsTakenOn(t *testing.T) {
 		rbacv1.PolicyRule{Verbs: []string{"impersonate:user-info"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users"}, ResourceNames: []string{"ann"}},
 		rbacv1.PolicyRule{Verbs: []string{"impersonate-on:user-info:create"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"selfsubjectreviews"}},
 	)
+	uid := grant(
+		"uid",
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{"ann"}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"uids"}, ResourceNames: []string{"7"}},
+	)
+	constrainedAccount := grant(
+		"constrained-account",
+		rbacv1.PolicyRule{Verbs: []string{"impersonate:serviceaccount"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"serviceaccounts"}, ResourceNames: []string{"plain"}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate-on:serviceaccount:create"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"selfsubjectreviews"}},
+	)
+	constrainedNode := grant(
+		"constrained-node",
+		rbacv1.PolicyRule{Verbs: []string{"impersonate:arbitrary-node"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"nodes"}, ResourceNames: []string{"worker-3"}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate-on:arbitrary-node:create"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"selfsubjectreviews"}},
+	)
+	constrainedElsewhere := grant(
+		"constrained-elsewhere",
+		rbacv1.PolicyRule{Verbs: []string{"impersonate:user-info"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users"}, ResourceNames: []string{"ann"}},
+		rbacv1.PolicyRule{Verbs: []string{"impersonate-on:user-info:list"}, APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"selfsubjectreviews"}},
+	)
 	as := func(config *rest.Config, user string, groups ...string) *rest.Config {
 		config = rest.CopyConfig(config)
 		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
@@ -223,22 +243,34 @@ func TestImpersonationWantsTheVerbForWhatIsTakenOn(t *testing.T) {
 		config.Impersonate.Extra = map[string][]string{"deck": {deck}}
 		return config
 	}
+	known := func(config *rest.Config, uid string) *rest.Config {
+		config.Impersonate.UID = uid
+		return config
+	}
 	for name, test := range map[string]struct {
 		config *rest.Config
 		want   string
 	}{
-		"a service account":                     {as(whole, "system:serviceaccount:dev:plain"), "system:serviceaccount:dev:plain [system:serviceaccounts system:serviceaccounts:dev system:authenticated]"},
-		"another service account":               {as(whole, "system:serviceaccount:dev:classic"), nobody},
-		"an extra":                              {on(as(whole, "ann"), "lower"), "ann [system:authenticated]"},
-		"an extra of another value":             {on(as(whole, "ann"), "upper"), nobody},
-		"an extra without the right to it":      {on(as(classic, "ann"), "lower"), nobody},
-		"the user":                              {as(classic, "ann"), "ann [system:authenticated]"},
-		"the user and a group":                  {as(classic, "ann", "crew"), "ann [crew system:authenticated]"},
-		"another user":                          {as(classic, "ben"), nobody},
-		"another group":                         {as(classic, "ann", "system:masters"), nobody},
-		"without any right":                     {as(muster.ServiceAccount("dev", "plain"), "ann"), nobody},
-		"the user, constrained to this request": {as(constrained, "ann"), "ann [system:authenticated]"},
-		"another user, constrained":             {as(constrained, "ben"), nobody},
+		"a UID":                                  {known(as(uid, "ann"), "7"), "ann [system:authenticated]"},
+		"another UID":                            {known(as(uid, "ann"), "8"), nobody},
+		"a UID without a right to it":            {known(as(classic, "ann"), "7"), nobody},
+		"an account, constrained":                {as(constrainedAccount, "system:serviceaccount:dev:plain"), "system:serviceaccount:dev:plain [system:serviceaccounts system:serviceaccounts:dev system:authenticated]"},
+		"another account":                        {as(constrainedAccount, "system:serviceaccount:dev:uid"), nobody},
+		"a node, constrained":                    {as(constrainedNode, "system:node:worker-3"), "system:node:worker-3 [system:nodes system:authenticated]"},
+		"another node":                           {as(constrainedNode, "system:node:worker-4"), nobody},
+		"a user, constrained to another request": {as(constrainedElsewhere, "ann"), nobody},
+		"a service account":                      {as(whole, "system:serviceaccount:dev:plain"), "system:serviceaccount:dev:plain [system:serviceaccounts system:serviceaccounts:dev system:authenticated]"},
+		"another service account":                {as(whole, "system:serviceaccount:dev:classic"), nobody},
+		"an extra":                               {on(as(whole, "ann"), "lower"), "ann [system:authenticated]"},
+		"an extra of another value":              {on(as(whole, "ann"), "upper"), nobody},
+		"an extra without the right to it":       {on(as(classic, "ann"), "lower"), nobody},
+		"the user":                               {as(classic, "ann"), "ann [system:authenticated]"},
+		"the user and a group":                   {as(classic, "ann", "crew"), "ann [crew system:authenticated]"},
+		"another user":                           {as(classic, "ben"), nobody},
+		"another group":                          {as(classic, "ann", "system:masters"), nobody},
+		"without any right":                      {as(muster.ServiceAccount("dev", "plain"), "ann"), nobody},
+		"the user, constrained to this request":  {as(constrained, "ann"), "ann [system:authenticated]"},
+		"another user, constrained":              {as(constrained, "ben"), nobody},
 	} {
 		if got := whoami(t, test.config); got != test.want {
 			t.Errorf("taking on %s: is %q, want %q", name, got, test.want)

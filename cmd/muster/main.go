@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
 	"github.com/muster-identity/muster/node"
 )
@@ -61,8 +62,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &exit) {
 		return exit.ExitCode()
 	}
-	fmt.Fprintf(stderr, "muster: %s\n", oneLine(err))
+	for _, fault := range faults(err) {
+		fmt.Fprintf(stderr, "muster: %s\n", oneLine(fault))
+	}
 	return exitCodeOf(err)
+}
+
+// faults are the errors that an error is made of, where there are several.
+func faults(err error) []error {
+	var several utilerrors.Aggregate
+	if errors.As(err, &several) && several.Error() == err.Error() { // else somebody says what they have in common
+		return utilerrors.Flatten(several).Errors()
+	}
+	return []error{err}
 }
 
 // exitCodeOf is that of shells for a command that was not found (127) or cannot

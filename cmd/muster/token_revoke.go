@@ -114,6 +114,9 @@ func (r *revocation) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if doubt := r.doubt(cmd.Context(), client); doubt != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "muster: %s\n", doubt)
+	}
 	return r.print(cmd.OutOrStdout(), made)
 }
 

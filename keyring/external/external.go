@@ -51,7 +51,7 @@ type Signer struct {
 	metrics       *metrics
 	maxExpiration time.Duration
 	known         atomic.Pointer[known]
-	requests      requests
+	looks         keyring.Looks
 }
 
 var _ keyring.Source = (*Signer)(nil)
@@ -83,7 +83,7 @@ func Connect(ctx context.Context, endpoint string) (*Signer, error) {
 }
 
 func newSigner(client externaljwtv1.ExternalJWTSignerClient, socket *socket, metrics *metrics) *Signer {
-	return &Signer{client: client, socket: socket, metrics: metrics, requests: newRequests()}
+	return &Signer{client: client, socket: socket, metrics: metrics, looks: keyring.NewLooks()}
 }
 
 func (s *Signer) start(ctx context.Context) error {

@@ -5,7 +5,6 @@ package external
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,32 +14,15 @@ import (
 	"github.com/muster-identity/muster/keyring"
 )
 
-const (
-	// retryPeriod is how soon a signer that did not answer is asked again.
-	// Kubernetes: pkg/serviceaccount/externaljwt/plugin/keycache.go.
-	retryPeriod = 10 * time.Second
-	// pause is how long the looks that Refresh asks for are apart: whoever
-	// makes up key ids costs the signer one call a second.
-	pause = time.Second
-)
+// retryPeriod is how soon a signer that did not answer is asked again.
+// Kubernetes: pkg/serviceaccount/externaljwt/plugin/keycache.go.
+const retryPeriod = 10 * time.Second
 
 // Follow looks at the signer's keys whenever it wants to be looked at, ten
 // seconds after a look that failed, and when Refresh asks for it. It puts a new
 // ring in force when the keys have changed, and returns when ctx has ended.
 func (s *Signer) Follow(ctx context.Context, replace func(*keyring.Ring)) {
-	defer close(s.requests.ended)
-	due := s.known.Load().lookAgain
-	for {
-		if !s.requests.await(ctx, due) {
-			return
-		}
-		answer := s.requests.take()
-		due = s.follow(ctx, replace)
-		answer()
-		if !sleep(ctx, pause) {
-			return
-		}
-	}
+	s.looks.Serve(ctx, s.known.Load().lookAgain, func(ctx context.Context) time.Time { return s.follow(ctx, replace) })
 }
 
 // follow looks once, and returns when to look again.
@@ -95,79 +77,4 @@ func (e edition) Keys() []keyring.Key { return e.keys }
 
 // Refresh asks for a look at the keys and returns when it is over, whether it
 // saw them or not, or when ctx ends. All who ask before it begins share one.
-func (s *Signer) Refresh(ctx context.Context) {
-	select {
-	case <-s.requests.add():
-	case <-s.requests.ended:
-	case <-ctx.Done():
-	}
-}
-
-// requests are the calls of Refresh that wait for the next look.
-type requests struct {
-	// wake has something in it if anyone may be waiting.
-	wake chan struct{}
-	// ended is closed when there will be no further look.
-	ended chan struct{}
-
-	*waiting
-}
-
-type waiting struct {
-	mu sync.Mutex
-	// over is closed when the next look is over; nil if nobody waits for it.
-	over chan struct{}
-}
-
-func newRequests() requests {
-	return requests{wake: make(chan struct{}, 1), ended: make(chan struct{}), waiting: &waiting{}}
-}
-
-func (r requests) add() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over == nil {
-		r.over = make(chan struct{})
-		r.wake <- struct{}{} // has room: take has emptied it
-	}
-	return r.over
-}
-
-// take returns what tells all who are waiting now that their look is over.
-func (r requests) take() (answer func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	over := r.over
-	if over == nil {
-		return func() {}
-	}
-	r.over = nil
-	select {
-	case <-r.wake:
-	default: // await has seen it
-	}
-	return func() { close(over) }
-}
-
-// await returns when somebody waits or the time has come; not so when ctx has
-// ended.
-func (r requests) await(ctx context.Context, due time.Time) bool {
-	timer := time.NewTimer(time.Until(due))
-	defer timer.Stop()
-	select {
-	case <-r.wake:
-	case <-timer.C:
-	case <-ctx.Done():
-		return false
-	}
-	return true
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func (s *Signer) Refresh(ctx context.Context) { s.looks.Ask(ctx) }

@@ -49,11 +49,12 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Keys are the shared keys as one replica sees them. Its methods may be called
-// at the same time.
+// Keys are the shared keys as one replica sees them, and the keyring.Source of
+// its keyring. Its methods may be called at the same time.
 type Keys struct {
 	config   Config
 	editions Editions
+	looks    keyring.Looks
 
 	mu   sync.Mutex // held by whoever puts another ledger in force
 	held atomic.Pointer[held]
@@ -72,7 +73,7 @@ type held struct {
 // start at once, both get the one that was first. It imports what there is to
 // import.
 func Open(ctx context.Context, c Config) (*Keys, error) {
-	k := &Keys{config: c}
+	k := &Keys{config: c, looks: keyring.NewLooks()}
 	err := k.update(ctx, func(l Ledger) (Ledger, error) {
 		l, err := k.beginning(l)
 		if err != nil || c.Import == nil {
@@ -255,6 +256,7 @@ func (k *Keys) Run(ctx context.Context) {
 			}
 		})
 	})
+	following.Go(func() { k.looks.Serve(ctx, time.Now().Add(unasked), k.look) })
 	for ctx.Err() == nil {
 		edition := k.editions.Current()
 		wait, err := k.Turn(ctx)
@@ -270,6 +272,33 @@ func (k *Keys) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+const (
+	// lookTimeout is how long a look at the store may take.
+	lookTimeout = 5 * time.Second
+	// unasked is how far off a look is that nobody asks for: Follow sees all.
+	unasked = 365 * 24 * time.Hour
+)
+
+// Refresh reads the ledger while Run runs, for who has met a key that is not
+// known: where a key was published and another retired at once, the new one may
+// have signed before the watch has told. It returns after a look that began no
+// earlier than the call, or when ctx ends; there is one a second at most.
+func (k *Keys) Refresh(ctx context.Context) { k.looks.Ask(ctx) }
+
+// MaxAge is JWKSMaxAge.
+func (k *Keys) MaxAge() time.Duration { return JWKSMaxAge }
+
+// look puts the ledger in force as it is in the store.
+func (k *Keys) look(ctx context.Context) (due time.Time) {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := k.update(bounded, func(l Ledger) (Ledger, error) { return l, nil })
+	if err != nil && ctx.Err() == nil {
+		klog.ErrorS(err, "the signing keys cannot be read for a token of an unknown one; those known stay")
+	}
+	return time.Now().Add(unasked)
 }
 
 // Turn takes the steps that are due, and returns how long to wait for the next.

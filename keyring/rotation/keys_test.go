@@ -28,7 +28,9 @@ type memory struct {
 	changed  chan struct{}
 	// before and after fail a write before and after it takes effect.
 	before, after error
-	writes        int
+	writes, reads int
+	// deaf: whoever follows is told nothing.
+	deaf bool
 }
 
 func newMemory() *memory { return &memory{changed: make(chan struct{})} }
@@ -43,6 +45,7 @@ func (m *memory) ledger() (rotation.Ledger, error) {
 func (m *memory) Update(_ context.Context, change func(rotation.Ledger) (rotation.Ledger, error)) (rotation.Ledger, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.reads++
 	l, err := m.ledger()
 	if err != nil {
 		return l, 0, err
@@ -75,6 +78,10 @@ func (m *memory) Update(_ context.Context, change func(rotation.Ledger) (rotatio
 
 func (m *memory) Follow(ctx context.Context, seen func(rotation.Ledger, int64)) {
 	for ctx.Err() == nil {
+		if m.deaf {
+			<-ctx.Done()
+			return
+		}
 		m.mu.Lock()
 		l, err := m.ledger()
 		revision, changed := m.revision, m.changed
