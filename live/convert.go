@@ -40,7 +40,7 @@ func podOf(obj runtime.Object) Pod {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return Pod{
 		Meta: metaOf(pod), ServiceAccount: pod.Spec.ServiceAccountName, NodeName: pod.Spec.NodeName,
-		Mirror: mirror, References: referencesOf(pod),
+		Mirror: mirror, References: ReferencesOf(pod),
 	}
 }
 

@@ -40,10 +40,15 @@ func (p *Pod) Refers(kind ReferenceKind, name string) bool {
 	return slices.Contains(p.References, Reference{kind, name})
 }
 
-// referencesOf is what a pod names in its containers, volumes and claims
+// RefersToAny tells whether the pod names anything of a kind.
+func (p *Pod) RefersToAny(kind ReferenceKind) bool {
+	return slices.ContainsFunc(p.References, func(r Reference) bool { return r.Kind == kind })
+}
+
+// ReferencesOf is what a pod names in its containers, volumes and claims
 // (Kubernetes: pkg/api/v1/pod/util.go, VisitPodSecretNames and its like; the
 // node authorizer's graph).
-func referencesOf(pod *corev1.Pod) []Reference {
+func ReferencesOf(pod *corev1.Pod) []Reference {
 	var r references
 	for _, secret := range pod.Spec.ImagePullSecrets {
 		r.add(SecretReference, secret.Name)

@@ -62,6 +62,7 @@ type Options struct {
 	HotLane bool
 
 	Authentication  AuthenticationOptions
+	Authorization   AuthorizationOptions
 	ServiceAccounts ServiceAccountOptions
 }
 
@@ -148,6 +149,7 @@ func NewOptions() *Options {
 		EventTTL:              defaultEventTTL,
 		HotLane:               true,
 		Authentication:        newAuthenticationOptions(),
+		Authorization:         newAuthorizationOptions(),
 		ServiceAccounts: ServiceAccountOptions{
 			Lookup:              true,
 			TokenConsistency:    LocalConsistency,
@@ -183,6 +185,7 @@ func (o *Options) complete() {
 	if len(o.ServiceAccounts.Issuers) == 0 {
 		o.ServiceAccounts.Issuers = []string{DefaultIssuer}
 	}
+	o.Authorization.complete()
 	if len(o.ServiceAccounts.APIAudiences) == 0 {
 		o.ServiceAccounts.APIAudiences = o.ServiceAccounts.Issuers
 	}
@@ -203,6 +206,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Authentication.validate()...)
+	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {
