@@ -146,7 +146,10 @@ func (v *View) Pod(ctx context.Context, namespace, name string) (Pod, error) {
 // none or that the view has not heard of. Anybody may make it be asked for any
 // name: it does not look in the store.
 func (v *View) NodeOf(namespace, name string) string {
-	pod, _ := v.pods.get(types.NamespacedName{Namespace: namespace, Name: name})
+	pod, ok := v.pods.get(types.NamespacedName{Namespace: namespace, Name: name})
+	if !ok {
+		return ""
+	}
 	return pod.NodeName
 }
 
