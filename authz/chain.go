@@ -124,7 +124,6 @@ func (c *Chain) link(entry apiserver.AuthorizerConfiguration) (link, error) {
 	}
 }
 
-
 // Authorize asks one authorizer after the other.
 func (c *Chain) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	return c.current.Load().Authorize(ctx, attrs)

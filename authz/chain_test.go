@@ -237,13 +237,13 @@ func TestConfigurationsOfAllVersionsAreReadAndBadOnesRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"":               "at least one authorization mode must be defined",
 		"kind: nonsense": "failed to load AuthorizationConfiguration from file: ",
-		head + "- {type: RBAC, name: rbac, odd: 1}\n":                       `unknown field "authorizers[0].odd"`,
-		head + "- {type: ABAC, name: abac}\n":                               `authorizers[0].type: Unsupported value: "ABAC": supported values: "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook"`,
-		head + "- {type: RBAC, name: roles}\n":                              "expected name rbac for authorizer RBAC instead of roles",
-		head + "- {type: RBAC, name: rbac}\n- {type: RBAC, name: again}\n":  `authorizers[1].type: Duplicate value: "RBAC"`,
-		head + "- {type: RBAC, name: rbac, webhook: {}}\n":                  "may only be specified when type=Webhook",
-		head + "- {type: Webhook, name: w}\n":                               "authorizers[0].webhook: Required value: required when type=Webhook",
-		head + "- {type: Webhook, name: w, webhook: {timeout: 31s}}\n":      "must be > 0s and <= 30s",
+		head + "- {type: RBAC, name: rbac, odd: 1}\n":                      `unknown field "authorizers[0].odd"`,
+		head + "- {type: ABAC, name: abac}\n":                              `authorizers[0].type: Unsupported value: "ABAC": supported values: "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook"`,
+		head + "- {type: RBAC, name: roles}\n":                             "expected name rbac for authorizer RBAC instead of roles",
+		head + "- {type: RBAC, name: rbac}\n- {type: RBAC, name: again}\n": `authorizers[1].type: Duplicate value: "RBAC"`,
+		head + "- {type: RBAC, name: rbac, webhook: {}}\n":                 "may only be specified when type=Webhook",
+		head + "- {type: Webhook, name: w}\n":                              "authorizers[0].webhook: Required value: required when type=Webhook",
+		head + "- {type: Webhook, name: w, webhook: {timeout: 31s}}\n":     "must be > 0s and <= 30s",
 		head + `- {type: Webhook, name: w, webhook: {matchConditionSubjectAccessReviewVersion: v1, matchConditions: [{expression: "nobody"}]}}` + "\n": "undeclared reference to 'nobody'",
 	} {
 		if _, err := authz.ParseConfiguration([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
