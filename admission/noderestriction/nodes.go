@@ -38,7 +38,7 @@ func admitNewNode(r request) error {
 	if err != nil {
 		return err
 	}
-	if node.Spec.ConfigSource != nil {
+	if configSource(node) != nil {
 		return r.forbid("node %q is not allowed to create pods with a non-nil configSource", r.node)
 	}
 	if labels := forbiddenLabels(node.Labels, nil); len(labels) > 0 {
@@ -57,7 +57,7 @@ func admitChangedNode(r request) error {
 		return err
 	}
 	same := apiequality.Semantic.DeepEqual
-	if node.Spec.ConfigSource != nil && !same(node.Spec.ConfigSource, old.Spec.ConfigSource) {
+	if configSource(node) != nil && !same(configSource(node), configSource(old)) {
 		return r.forbid("node %q is not allowed to update configSource to a new non-nil configSource", r.node)
 	}
 	if !same(node.Spec.Taints, old.Spec.Taints) {
@@ -70,6 +70,12 @@ func admitChangedNode(r request) error {
 		return r.forbid("is not allowed to modify labels: %s", strings.Join(labels, ", "))
 	}
 	return nil
+}
+
+// configSource is what once told a kubelet where its configuration is. Kubernetes
+// refuses it still.
+func configSource(node *corev1.Node) *corev1.NodeConfigSource {
+	return node.Spec.ConfigSource //lint:ignore SA1019 nothing sets it any more but who tries
 }
 
 // forbiddenLabels are those that differ and that are not a node's to set, sorted.
