@@ -93,8 +93,8 @@ func (c *Chain) Replace(config *apiserver.AuthorizationConfiguration) error {
 		})
 		resolvers = append(resolvers, l)
 	}
-	if c.builtin.Last != nil {
-		named = append(named, union.NamedAuthorizer{AuthorizerName: "last", Authorizer: c.builtin.Last})
+	if c.builtin.Last != nil { // no name in a configuration has a slash
+		named = append(named, union.NamedAuthorizer{AuthorizerName: "muster.id/last", Authorizer: c.builtin.Last})
 	}
 	all, err := union.New(named...)
 	if err != nil {
