@@ -1,7 +1,9 @@
 // Copyright The Muster Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package nodes asks the node authorizer of Kubernetes and that of Muster the same
+// questions. It stands apart because it takes much of Kubernetes to build.
+package nodes
 
 import (
 	"fmt"
