@@ -78,7 +78,7 @@ func (p *Plugin) admitPodCertificateRequest(ctx context.Context, r request) erro
 }
 
 func (p *Plugin) checkNode(ctx context.Context, r request, spec *certificatesv1.PodCertificateRequestSpec) error {
-	node, err := p.objects.Node(ctx, r.node)
+	node, err := p.lookups.node(ctx, r.node)
 	if err != nil {
 		return r.missing("node", r.node, err)
 	}
@@ -89,7 +89,7 @@ func (p *Plugin) checkNode(ctx context.Context, r request, spec *certificatesv1.
 }
 
 func (p *Plugin) checkPod(ctx context.Context, r request, spec *certificatesv1.PodCertificateRequestSpec) (live.Pod, error) {
-	pod, err := p.objects.Pod(ctx, r.GetNamespace(), spec.PodName)
+	pod, err := p.lookups.pod(ctx, r.GetNamespace(), spec.PodName)
 	switch {
 	case err != nil:
 		return pod, r.missing("pod", r.in(spec.PodName), err)
@@ -107,7 +107,7 @@ func (p *Plugin) checkAccount(ctx context.Context, r request, spec *certificates
 	if spec.ServiceAccountName != pod.ServiceAccount {
 		return r.forbid("PodCertificateRequest for pod %q contains serviceAccountName (%q) that differs from running pod (%q)", r.in(spec.PodName), spec.ServiceAccountName, pod.ServiceAccount)
 	}
-	account, err := p.objects.ServiceAccount(ctx, r.GetNamespace(), spec.ServiceAccountName)
+	account, err := p.lookups.account(ctx, r.GetNamespace(), spec.ServiceAccountName)
 	if err != nil {
 		return r.missing("service account", r.in(spec.ServiceAccountName), err)
 	}

@@ -39,7 +39,7 @@ type Objects interface {
 // Plugin is the admission plugin. Make one with New.
 type Plugin struct {
 	*admission.Handler
-	objects    Objects
+	lookups    lookups
 	authorizer authorizer.UnconditionalAuthorizer
 }
 
@@ -50,7 +50,7 @@ var _ admission.MutationInterface = &Plugin{}
 func New(objects Objects, authorizer authorizer.UnconditionalAuthorizer) *Plugin {
 	return &Plugin{
 		Handler:    admission.NewHandler(admission.Create, admission.Update, admission.Delete),
-		objects:    objects,
+		lookups:    lookups{objects},
 		authorizer: authorizer,
 	}
 }

@@ -385,7 +385,7 @@ func TestANodeAsksForCertificatesOfItsOwnPods(t *testing.T) {
 		`PodCertificateRequest for pod "shop/cart" names node UID "x", inconsistent with the running node ("node-1")`:                           request(func(s *spec) { s.NodeUID = "x" }),
 		`PodCertificateRequest for pod "shop/cart" contains pod UID ("x") which differs from running pod "pod-1"`:                               request(func(s *spec) { s.PodUID = "x" }),
 		`PodCertificateRequest for pod "shop/cart" names service account UID "x", which differs from the running service account ("account-1")`: request(func(s *spec) { s.ServiceAccountUID = "x" }),
-		`while retrieving pod "shop/gone" named in the PodCertificateRequest: pods "gone" not found`:                                            request(func(s *spec) { s.PodName = "gone" }),
+		`while retrieving pod "shop/gone" named in the PodCertificateRequest: pod "gone" not found`:                                             request(func(s *spec) { s.PodName = "gone" }),
 	} {
 		if err := admit(t, w); err == nil || apierrors.IsForbidden(err) || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -44,7 +44,7 @@ func (p *Plugin) admitPod(ctx context.Context, r request) error {
 // admitOwnPod refuses in words with a place for the node's name, unless the pod is
 // bound to the node.
 func (p *Plugin) admitOwnPod(ctx context.Context, r request, name, refusal string) error {
-	pod, err := p.objects.Pod(ctx, r.GetNamespace(), name)
+	pod, err := p.lookups.pod(ctx, r.GetNamespace(), name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return err
@@ -99,7 +99,7 @@ func (p *Plugin) admitOwner(ctx context.Context, r request, pod *corev1.Pod) err
 	case owner.BlockOwnerDeletion != nil && *owner.BlockOwnerDeletion:
 		return r.forbid("node %q must not set blockOwnerDeletion on an owner reference", r.node)
 	}
-	node, err := p.objects.Node(ctx, r.node)
+	node, err := p.lookups.node(ctx, r.node)
 	switch {
 	case apierrors.IsNotFound(err):
 		return err

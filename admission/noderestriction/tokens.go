@@ -32,7 +32,7 @@ func (p *Plugin) admitToken(ctx context.Context, r request) error {
 	if ref.UID == "" {
 		return r.forbid("node requested token with a pod binding without a uid")
 	}
-	pod, err := p.objects.Pod(ctx, r.GetNamespace(), ref.Name)
+	pod, err := p.lookups.pod(ctx, r.GetNamespace(), ref.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return err

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package nodes asks the node authorizer of Kubernetes and that of Muster the same
-// questions. It stands apart because it takes much of Kubernetes to build.
+// questions, and shows their plugins NodeRestriction the same writes. It stands apart because it takes much of Kubernetes to build.
 package nodes
 
 import (
@@ -26,7 +26,8 @@ import (
 	"github.com/muster-identity/muster/rbac/bootstrap"
 )
 
-// questions is how many random requests of nodes both are asked about.
+// questions is how many random requests of nodes both are asked about, and how many
+// writes they see.
 const questions = 50_000
 
 // bothNodeAuthorizers are that of Kubernetes and that of Muster, on the same pods.
