@@ -66,6 +66,7 @@ bench-check:
 
 conformance-kubernetes: $(PEERS) bin/kube-controller-manager
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 -run Kubernetes . -args -kubernetes $(CURDIR)/bin
+	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./nodes
 
 bench-go:
 	go test $(REPRODUCIBLE) -run '^$$' -bench . -benchmem ./...

@@ -32,6 +32,10 @@ func binding(name, role string) *rbacv1.ClusterRoleBinding {
 	}
 }
 
+func clusterRole() *rbacv1.ClusterRole {
+	return &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: []rbacv1.PolicyRule{pods, metrics}}
+}
+
 func authorize(t *testing.T, a authorizer.Authorizer, request authorizer.AttributesRecord) (authorizer.Decision, string) {
 	t.Helper()
 	decision, reason, err := a.Authorize(t.Context(), request)

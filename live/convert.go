@@ -37,7 +37,11 @@ func serviceAccountOf(obj runtime.Object) ServiceAccount {
 
 func podOf(obj runtime.Object) Pod {
 	pod := obj.(*corev1.Pod)
-	return Pod{Meta: metaOf(pod), ServiceAccount: pod.Spec.ServiceAccountName, NodeName: pod.Spec.NodeName}
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return Pod{
+		Meta: metaOf(pod), ServiceAccount: pod.Spec.ServiceAccountName, NodeName: pod.Spec.NodeName,
+		Mirror: mirror, References: ReferencesOf(pod),
+	}
 }
 
 func secretOf(obj runtime.Object) Secret {

@@ -49,6 +49,12 @@ type Pod struct {
 	Meta
 	// ServiceAccount and NodeName are those of the spec.
 	ServiceAccount, NodeName string
+	// Mirror tells that the pod only shows what a node runs by itself
+	// (annotation kubernetes.io/config.mirror).
+	Mirror bool
+	// References are what else the pod names, without order. What a node may
+	// read and ask for follows from them.
+	References []Reference
 }
 
 // Secret is what exists of a v1 Secret. Its data is not kept.

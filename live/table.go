@@ -29,6 +29,9 @@ type table[T any] struct {
 	// changed is called for each change in force, under mu: its calls for one
 	// object come in the order of the revisions. nil for none.
 	changed func(value T, deleted bool)
+	// moved is told the same, with what was in force before; nil where there is
+	// nothing. nil for nobody.
+	moved func(was, is *T)
 	// advanced is called, under mu, when the watch has delivered more, and all
 	// of that is in force. nil for none.
 	advanced func()
@@ -160,6 +163,16 @@ func (t *table[T]) put(w write[T]) {
 	if t.changed != nil && (known || !w.deleted) {
 		t.changed(w.value, w.deleted)
 	}
+	if t.moved != nil {
+		t.moved(existing(current.value, known && !current.deleted), existing(w.value, !w.deleted))
+	}
+}
+
+func existing[T any](value T, exists bool) *T {
+	if !exists {
+		return nil
+	}
+	return &value
 }
 
 // newer tells whether w comes after the entry. A list may report as gone, at

@@ -142,6 +142,22 @@ func (v *View) Pod(ctx context.Context, namespace, name string) (Pod, error) {
 	return find(ctx, v, pods, v.pods, types.NamespacedName{Namespace: namespace, Name: name})
 }
 
+// NodeOf returns the node that a pod is bound to, or "" for a pod that is bound to
+// none or that the view has not heard of. Anybody may make it be asked for any
+// name: it does not look in the store.
+func (v *View) NodeOf(namespace, name string) string {
+	pod, ok := v.pods.get(types.NamespacedName{Namespace: namespace, Name: name})
+	if !ok {
+		return ""
+	}
+	return pod.NodeName
+}
+
+// FollowPods has told hear of each change of a pod: what existed before and what
+// exists now, nil for nothing. It is called as a Subscriber is. FollowPods is
+// called before the first use of the view.
+func (v *View) FollowPods(told func(was, is *Pod)) { v.pods.moved = told }
+
 // Secret returns the secret, or apierrors.NotFound.
 func (v *View) Secret(ctx context.Context, namespace, name string) (Secret, error) {
 	return find(ctx, v, secrets, v.secrets, types.NamespacedName{Namespace: namespace, Name: name})

@@ -172,7 +172,8 @@ func (h *house) openWays(config *genericapiserver.Config) error {
 	audiences := options.ServiceAccounts.APIAudiences
 	ways := authn.Ways{
 		ClientCAs: config.SecureServing.ClientCA.VerifyOptions, APIAudiences: audiences,
-		Anonymous: apiserver.AnonymousAuthConfig{Enabled: options.AnonymousAuth},
+		// Where all may do everything, at least they say who they are.
+		Anonymous: apiserver.AnonymousAuthConfig{Enabled: options.AnonymousAuth && !h.openToAll},
 	}
 	bearers := authn.Bearers{ServiceAccounts: h.tokens, APIAudiences: audiences}
 	if options.Authentication.BootstrapTokens {

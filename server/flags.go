@@ -46,6 +46,7 @@ func keptFlags() []string {
 		"client-ca-file",
 
 		"authentication-token-webhook-cache-ttl",
+		"authorization-webhook-cache-authorized-ttl", "authorization-webhook-cache-unauthorized-ttl",
 		"requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
 		"requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
 	}
@@ -55,7 +56,7 @@ func keptFlags() []string {
 // not have, each with the reason.
 func refusedFlags() map[string]string {
 	const (
-		delegated = "Muster decides itself who is calling and what they may do; --authentication-token-webhook-config-file asks another service about tokens"
+		delegated = "Muster decides itself who is calling and what they may do; --authentication-token-webhook-config-file asks another service about tokens, and --authorization-mode Webhook about rights"
 		versions  = "Muster has the behaviour of one release; --feature-gates has what can be chosen"
 		plugins   = "the admission plugins of Muster are always on"
 	)
@@ -70,7 +71,6 @@ func refusedFlags() map[string]string {
 		"authentication-kubeconfig": delegated, "authentication-skip-lookup": delegated,
 		"authentication-tolerate-lookup-failure": delegated,
 		"authorization-kubeconfig":               delegated, "authorization-always-allow-paths": delegated,
-		"authorization-webhook-cache-authorized-ttl": delegated, "authorization-webhook-cache-unauthorized-ttl": delegated,
 		"kubeconfig": delegated,
 
 		"emulated-version": versions, "min-compatibility-version": versions,
@@ -96,6 +96,7 @@ func upstreamFlags(o *Options) *pflag.FlagSet {
 	authentication := pflag.NewFlagSet("authentication", pflag.ContinueOnError)
 	authentication.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "Authorities (PEM) whose client certificates are accepted beside the server's own.")
 	o.Authentication.addUpstreamFlags(authentication)
+	o.Authorization.addUpstreamFlags(authentication)
 	all.AddFlagSet(authentication)
 	return all
 }
@@ -118,6 +119,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	gates.Value, gates.DefValue = &o.Gates, o.Gates.String()
 	gates.Usage = "Features to turn on or off, as NAME=true,NAME=false: APIServerWebhookAuthenticationToken (default false) binds tokens to webhook configurations and serves those."
 	o.Authentication.addFlags(fs)
+	o.Authorization.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
 	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews and the documents of OIDC discovery a short path through the server. The answers are the same without it.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")

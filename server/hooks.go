@@ -74,6 +74,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		{"controllers", h.controllers.starting(controllers.Run)},
 		{"certificate-renewal", h.renewCertificates},
 		{"authentication-config", h.reloadConfiguration},
+		{"authorization-config", h.reloadAuthorization},
 		{"signing-keys", h.followKeys},
 	}, nil
 }

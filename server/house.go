@@ -12,24 +12,23 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	auditinternal "k8s.io/apiserver/pkg/apis/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
+	"github.com/muster-identity/muster/admission/noderestriction"
 	"github.com/muster-identity/muster/admission/serviceaccount"
 	"github.com/muster-identity/muster/authn"
 	"github.com/muster-identity/muster/authz"
+	"github.com/muster-identity/muster/authz/node"
 	"github.com/muster-identity/muster/controller"
 	"github.com/muster-identity/muster/issuer"
 	"github.com/muster-identity/muster/keyring"
 	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/rbac"
+	"github.com/muster-identity/muster/rbac/bootstrap"
 	"github.com/muster-identity/muster/server/hotlane"
 )
 
@@ -44,8 +43,14 @@ type house struct {
 	view    *live.View
 	barrier *live.Barrier
 	rbac    *authz.RBAC
-	// authorizer is RBAC behind the members of system:masters, who may all.
-	authorizer authorizer.Authorizer
+	// authorizer asks RBAC and whoever else is configured.
+	authorizer *authz.Chain
+	// authorization is the file of its configuration; nil for none. policy is
+	// what was read from it first.
+	authorization *authorizationFile
+	policy        []byte
+	// openToAll is set where everybody may do everything (AlwaysAllow).
+	openToAll bool
 	// keys has no keys before openKeys, which needs the store.
 	keys       *keyring.Keyring
 	opened     keys
@@ -84,8 +89,8 @@ func (s *Server) newHouse() (*house, error) {
 		h.view.KeepWebhooks()
 	}
 	h.barrier = live.NewBarrier(h.view, h.origin)
-	if h.authorizer, err = union.New(h.authorizers()...); err != nil {
-		return nil, fmt.Errorf("making the authorizer: %w", err)
+	if err := h.openChain(); err != nil {
+		return nil, err
 	}
 	options := s.Options.ServiceAccounts
 	tokens := authn.ServiceAccounts{
@@ -110,16 +115,27 @@ func (s *Server) newHouse() (*house, error) {
 	return h, nil
 }
 
-// authorizers are asked in this order; the first that has an opinion counts.
-func (h *house) authorizers() []union.NamedAuthorizer {
-	all := []union.NamedAuthorizer{
-		{AuthorizerName: "privileged-groups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		{AuthorizerName: "rbac", Authorizer: h.rbac},
+// openChain makes the authorizers. The graph of nodes is kept where somebody asks it.
+func (h *house) openChain() error {
+	config, data, err := h.server.Options.Authorization.configuration()
+	if err != nil {
+		return err
+	}
+	h.openToAll = authz.Has(config, authz.TypeAlwaysAllow)
+	builtin := authz.Builtin{RBAC: h.rbac}
+	if authz.Has(config, authz.TypeNode) {
+		graph := node.NewGraph(h.view.NodeOf)
+		h.view.FollowPods(graph.Move)
+		builtin.Node = node.New(graph, bootstrap.NodeRules())
 	}
 	if h.server.Options.ServiceAccounts.DiscoveryAnonymous {
-		all = append(all, union.NamedAuthorizer{AuthorizerName: "service-account-discovery", Authorizer: authz.PublicPaths(discoveryPaths())})
+		builtin.Last = authz.PublicPaths(discoveryPaths())
 	}
-	return all
+	h.policy = data
+	if h.authorizer, err = authz.NewChain(config, builtin); err != nil {
+		return fmt.Errorf("making the authorizers: %w", err)
+	}
+	return nil
 }
 
 // decide puts the deciders into the handler chain.
@@ -131,7 +147,10 @@ func (h *house) decide(config *genericapiserver.Config) error {
 		config.Authentication.Authenticator = authn.AnonymousAt(config.Authentication.Authenticator, discoveryPaths()...)
 	}
 	config.Authorization.Authorizer = h.authorizer
-	config.RuleResolver = h.rbac
+	config.RuleResolver = h.authorizer
+	if file := h.server.Options.Authorization.ConfigFile; file != "" {
+		h.authorization = newAuthorizationFile(file, h.policy, h.authorizer, config.APIServerID)
+	}
 	config.AdmissionControl = h.admission()
 	return nil
 }
@@ -153,6 +172,7 @@ func (h *house) admission() admission.Interface {
 	return admission.NewChainHandler(
 		namespacelifecycle.New(namespaces{h.view}),
 		serviceaccount.New(accounts{h.stores}),
+		noderestriction.New(h.view, h.authorizer),
 	)
 }
 

@@ -61,6 +61,7 @@ type Options struct {
 	HotLane bool
 
 	Authentication  AuthenticationOptions
+	Authorization   AuthorizationOptions
 	ServiceAccounts ServiceAccountOptions
 }
 
@@ -147,6 +148,7 @@ func NewOptions() *Options {
 		EventTTL:              defaultEventTTL,
 		HotLane:               true,
 		Authentication:        newAuthenticationOptions(),
+		Authorization:         newAuthorizationOptions(),
 		ServiceAccounts: ServiceAccountOptions{
 			Lookup:              true,
 			TokenConsistency:    LocalConsistency,
@@ -182,6 +184,7 @@ func (o *Options) complete() {
 	if len(o.ServiceAccounts.Issuers) == 0 {
 		o.ServiceAccounts.Issuers = []string{DefaultIssuer}
 	}
+	o.Authorization.complete()
 	if len(o.ServiceAccounts.APIAudiences) == 0 {
 		o.ServiceAccounts.APIAudiences = o.ServiceAccounts.Issuers
 	}
@@ -202,6 +205,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Authentication.validate()...)
+	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {

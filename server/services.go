@@ -40,7 +40,7 @@ func (h *house) services() (registry.Services, error) {
 		LongestTokenLife:   h.issuer.LongestLife(),
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		Now:                h.server.Now,
-		RuleResolver:       h.rbac,
+		RuleResolver:       h.authorizer,
 		TokenAuthenticator: h.bearers,
 		TokenExplainer:     h.tokens,
 		SigningKeys:        h.opened.shown,

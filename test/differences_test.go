@@ -293,20 +293,22 @@ func TestSecretsAreNotFilledWithTokens(t *testing.T) {
 	}
 }
 
-func TestNodesHaveNoRightsOfTheirOwn(t *testing.T) {
+func TestNodesAreAuthorizedUnlessSomebodySaysOtherwise(t *testing.T) {
 	t.Parallel()
 	client := dev(t)
-	answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: "system:node:n1", Groups: []string{"system:nodes", "system:authenticated"},
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "nodes", Name: "n1"},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer.Status.Allowed {
-		t.Errorf("a node may read itself: %s", answer.Status.Reason)
+	for name, want := range map[string]bool{"n1": true, "n2": false} {
+		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "system:node:n1", Groups: []string{"system:nodes", "system:authenticated"},
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "nodes", Name: name},
+			},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status.Allowed != want {
+			t.Errorf("the node n1 may read %s: %v (%s)", name, answer.Status.Allowed, answer.Status.Reason)
+		}
 	}
 }
 

@@ -259,12 +259,18 @@ func failedReloads(t *testing.T, muster *mustertest.Server) string {
 // webhookConfig is a kubeconfig whose server is the TokenReviews of another Muster, as its administrator.
 func webhookConfig(t *testing.T, muster *mustertest.Server, version string) string {
 	t.Helper()
+	return reviewConfig(t, muster, "authentication.k8s.io/"+version+"/tokenreviews")
+}
+
+// reviewConfig does the same for any sort of reviews.
+func reviewConfig(t *testing.T, muster *mustertest.Server, reviews string) string {
+	t.Helper()
 	config, err := clientcmd.LoadFromFile(muster.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, cluster := range config.Clusters {
-		cluster.Server += "/apis/authentication.k8s.io/" + version + "/tokenreviews"
+		cluster.Server += "/apis/" + reviews
 	}
 	path := filepath.Join(t.TempDir(), "webhook.kubeconfig")
 	if err := clientcmd.WriteToFile(*config, path); err != nil {

@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"tokenfile": tokenFile,
 			"claim":     claim,
 			"holding":   holding,
+			"nodecert":  nodeCert,
 			"review":    review,
 			"readtoken": readToken,
 			"softhsm":   softHSM,

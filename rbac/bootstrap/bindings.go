@@ -22,7 +22,8 @@ func ClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 		clusterBinding("system:basic-user", user.AllAuthenticated),
 		clusterBinding("system:public-info-viewer", user.AllAuthenticated, user.AllUnauthenticated),
 		clusterBinding("system:service-account-issuer-discovery", serviceaccount.AllServiceAccountsGroup),
-		// Nobody: nodes have a narrower way (Kubernetes: the node authorizer).
+		clusterBinding("system:cluster-trust-bundle-discovery", serviceaccount.AllServiceAccountsGroup),
+		// Nobody: nodes have a narrower way (authz/node).
 		clusterBinding("system:node"),
 	}
 }

@@ -207,6 +207,7 @@ func TestAFreshServiceAccountMayOnlyAskAboutItself(t *testing.T) {
 			"create authorization.k8s.io/selfsubjectaccessreviews",
 			"create authorization.k8s.io/selfsubjectrulesreviews",
 			"create authentication.k8s.io/selfsubjectreviews",
+			"get,list,watch certificates.k8s.io/clustertrustbundles",
 		}
 		if u == anonymous {
 			want = nil

@@ -23,8 +23,11 @@ const (
 	authentication = "authentication.k8s.io"
 	authorization  = "authorization.k8s.io"
 	batch          = "batch"
+	certificates   = "certificates.k8s.io"
 	coordination   = "coordination.k8s.io"
+	devices        = "resource.k8s.io"
 	events         = "events.k8s.io"
+	storage        = "storage.k8s.io"
 )
 
 // ClusterRoles are those that exist from the start.
@@ -60,9 +63,31 @@ func ClusterRoles() []*rbacv1.ClusterRole {
 			resources("create", in(authentication), "tokenreviews"),
 			resources("create", in(authorization), "subjectaccessreviews")),
 		clusterRole("system:monitoring",
-			paths("get", "/flagz", "/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*", "/statusz")),
-		clusterRole("system:node", nodeRules()...),
+			paths("get", "/flagz", "/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*", "/statusz"),
+			resources("get", in(core), "nodes/metrics")), // kubelets ask by reviews
+		clusterRole("system:node", NodeRules()...),
+
+		// What is given to those who ask for certificates, and who approve them.
+		clusterRole("system:node-bootstrapper",
+			resources("create get list watch", in(certificates), "certificatesigningrequests")),
+		clusterRole("system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+			resources("create", in(certificates), "certificatesigningrequests/nodeclient")),
+		clusterRole("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+			resources("create", in(certificates), "certificatesigningrequests/selfnodeclient")),
+		approver("kube-apiserver-client"),
+		approver("kube-apiserver-client-kubelet"),
+		approver("kubelet-serving"),
+		approver("legacy-unknown"),
+		clusterRole("system:cluster-trust-bundle-discovery",
+			resources(read, in(certificates), "clustertrustbundles")),
 	}
+}
+
+// approver is the role of those who approve what one of Kubernetes' own signers
+// is to sign.
+func approver(signer string) *rbacv1.ClusterRole {
+	return clusterRole("system:certificates.k8s.io:"+signer+"-approver",
+		named(resources("approve", in(certificates), "signers"), "kubernetes.io/"+signer))
 }
 
 // Roles are those that exist from the start.
@@ -110,10 +135,12 @@ func viewRules() []rbacv1.PolicyRule {
 	}
 }
 
-// nodeRules are for nodes where no node authorizer is: they tell one node's pods
-// and secrets from another's as little as the role of Kubernetes does, which is
-// why nobody is bound to it.
-func nodeRules() []rbacv1.PolicyRule {
+// NodeRules are what every node may do, as far as that is not a question of single
+// objects, on which the node authorizer decides by what a node's pods refer to. As
+// a role they tell one node's pods and secrets from another's as little as that of
+// Kubernetes does, which is why nobody is bound to it. They are complete, since
+// kubelets ask for kinds that are not served, too.
+func NodeRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		resources("create", in(authentication), "tokenreviews"),
 		resources("create", in(authorization), "localsubjectaccessreviews", "subjectaccessreviews"),
@@ -125,10 +152,23 @@ func nodeRules() []rbacv1.PolicyRule {
 		resources(read, in(core), "pods"),
 		resources("create delete", in(core), "pods"),
 		resources("patch update", in(core), "pods/status"),
+		resources("create", in(core), "pods/eviction"),
 		resources(read, in(core), "configmaps", "secrets"),
+		resources("get", in(core), "persistentvolumeclaims", "persistentvolumes"),
+		resources("get", in(core), "endpoints"),
+		resources("create get list watch", in(certificates), "certificatesigningrequests"),
 		resources("create delete get patch update", in(coordination), "leases"),
+		resources("get", in(storage), "volumeattachments"),
 		resources("create", in(core), "serviceaccounts/token"),
+		resources("get patch update", in(core), "persistentvolumeclaims/status"),
+		resources(read, in(storage), "csidrivers"),
+		resources("create delete get patch update", in(storage), "csinodes"),
+		resources(read, in("node.k8s.io"), "runtimeclasses"),
+		resources("get", in(devices), "resourceclaims"),
+		resources("deletecollection", in(devices), "resourceslices"),
+		resources(read, in(certificates), "clustertrustbundles"),
 		resources("get", in(core), "serviceaccounts"),
+		resources("create get list watch", in(certificates), "podcertificaterequests"),
 	}
 }
 
