@@ -12,8 +12,21 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
+// Kinds of bindings.
+const (
+	kindRoleBinding        = "RoleBinding"
+	kindClusterRoleBinding = "ClusterRoleBinding"
+)
+
 // bindingKey names a binding; namespace is empty for a ClusterRoleBinding.
 type bindingKey struct{ namespace, name string }
+
+func (k bindingKey) ref() Ref {
+	if k.namespace == "" {
+		return Ref{Kind: kindClusterRoleBinding, Name: k.name}
+	}
+	return Ref{Kind: kindRoleBinding, Namespace: k.namespace, Name: k.name}
+}
 
 // A binding is what the index keeps of a RoleBinding or ClusterRoleBinding.
 type binding struct {
@@ -26,6 +39,9 @@ type binding struct {
 type grant struct {
 	binding *binding
 	holder  holder
+	// account tells that the subject is a ServiceAccount, and not a User of that
+	// name.
+	account bool
 	// position is that of the subject in the binding. If a user is several of
 	// the subjects, the first is named in the reason.
 	position int
@@ -41,6 +57,7 @@ func newBinding(key bindingKey, ref rbacv1.RoleRef, role *role, subjects []rbacv
 			b.grants = append(b.grants, grant{
 				binding:  b,
 				holder:   h,
+				account:  subjects[i].Kind == rbacv1.ServiceAccountKind,
 				position: i,
 				reason:   reason + describeSubject(&subjects[i], key.namespace),
 			})
@@ -52,11 +69,11 @@ func newBinding(key bindingKey, ref rbacv1.RoleRef, role *role, subjects []rbacv
 // reasonPrefix is all of a reason but the subject, as Kubernetes words it: a
 // RoleBinding by name and namespace, in this order.
 func reasonPrefix(key bindingKey, ref rbacv1.RoleRef) string {
-	kind, name := "ClusterRoleBinding", key.name
+	binding, name := key.ref(), key.name
 	if key.namespace != "" {
-		kind, name = "RoleBinding", key.name+"/"+key.namespace
+		name += "/" + key.namespace
 	}
-	return "RBAC: allowed by " + kind + " " + strconv.Quote(name) + " of " + ref.Kind + " " + strconv.Quote(ref.Name) + " to "
+	return "RBAC: allowed by " + binding.Kind + " " + strconv.Quote(name) + " of " + ref.Kind + " " + strconv.Quote(ref.Name) + " to "
 }
 
 // compareGrants orders the grants of one scope by the names of their bindings.

@@ -67,14 +67,19 @@ type role struct {
 
 // allows tells whether any rule matches, and whether there is such a role.
 func (r *role) allows(request *Request) (allowed, exists bool) {
+	return r.match(request) != nil, r.rules.Load() != nil
+}
+
+// match returns the first rule that matches, or nil.
+func (r *role) match(request *Request) *rbacv1.PolicyRule {
 	rules := r.rules.Load()
 	if rules == nil {
-		return false, false
+		return nil
 	}
 	for i := range *rules {
-		if Matches(&(*rules)[i], request) {
-			return true, true
+		if rule := &(*rules)[i]; Matches(rule, request) {
+			return rule
 		}
 	}
-	return false, true
+	return nil
 }

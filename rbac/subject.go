@@ -5,6 +5,7 @@ package rbac
 
 import (
 	"strconv"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -35,6 +36,22 @@ func holderOf(subject *rbacv1.Subject, bindingNamespace string) (holder, bool) {
 		return holder{name: serviceaccount.MakeUsername(home, subject.Name), namespace: bindingNamespace}, true
 	default:
 		return holder{}, false
+	}
+}
+
+// subject is the subject of the binding that the grant is to, with the namespace
+// filled in for a service account.
+func (g *grant) subject() rbacv1.Subject {
+	switch {
+	case g.account:
+		name := strings.TrimPrefix(g.holder.name, serviceaccount.ServiceAccountUsernamePrefix)
+		// At the last colon: the name of an account has none.
+		colon := strings.LastIndex(name, serviceaccount.ServiceAccountUsernameSeparator)
+		return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: name[:colon], Name: name[colon+1:]}
+	case g.holder.group:
+		return rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: g.holder.name}
+	default:
+		return rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: g.holder.name}
 	}
 }
 
