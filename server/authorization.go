@@ -172,6 +172,9 @@ func (o *AuthorizationOptions) configuration() (*apiserver.AuthorizationConfigur
 	if err != nil {
 		return nil, nil, fmt.Errorf("--authorization-config: %w", err)
 	}
+	if err := authorizationDocument.check(data); err != nil {
+		return nil, nil, fmt.Errorf("--authorization-config %q: %w", o.ConfigFile, err)
+	}
 	config, err := authz.ParseConfiguration(data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--authorization-config %q: %w", o.ConfigFile, err)

@@ -56,6 +56,9 @@ func (f *authorizationFile) reload() {
 }
 
 func (f *authorizationFile) apply(data []byte) error {
+	if err := authorizationDocument.check(data); err != nil {
+		return err
+	}
 	config, err := authz.ParseConfiguration(data, f.chain.Kept()...)
 	if err != nil {
 		return err

@@ -56,7 +56,8 @@ func TestBadAuthorizersAreRefusedBeforeTheStart(t *testing.T) {
 		{[]string{"--authorization-config", good, "--authorization-webhook-version", "v1"}, exclusive},
 		{[]string{"--authorization-config", good, "--authorization-webhook-cache-unauthorized-ttl", "30s"}, exclusive},
 		{[]string{"--authorization-config", filepath.Join(dir, "away")}, "--authorization-config: open"},
-		{[]string{"--authorization-config", empty}, "at least one authorization mode must be defined"},
+		{[]string{"--authorization-config", empty}, "the file is empty"},
+		{[]string{"--authorization-config", file("none.yaml", strings.TrimSuffix(head, "authorizers:\n"))}, "at least one authorization mode must be defined"},
 		{[]string{"--authorization-config", abac}, `Unsupported value: "ABAC"`},
 	} {
 		if err := parsed(t, test.args...).validate(); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -19,6 +20,7 @@ type document struct{ apiVersion, kind string }
 var (
 	authenticationDocument = document{"apiserver.config.k8s.io/v1", "AuthenticationConfiguration"}
 	encryptionDocument     = document{"apiserver.config.k8s.io/v1", "EncryptionConfiguration"}
+	authorizationDocument  = document{"apiserver.config.k8s.io/v1", "AuthorizationConfiguration"}
 	auditDocument          = document{"audit.k8s.io/v1", "Policy"}
 )
 
@@ -30,7 +32,11 @@ func (d document) check(data []byte) error {
 	if err == nil && is.Kind == d.kind && strings.HasPrefix(is.APIVersion, group+"/") {
 		return nil
 	}
-	return fmt.Errorf("it is no %s: write YAML or JSON that has \"apiVersion: %s\" and \"kind: %s\" at the top", d.kind, d.apiVersion, d.kind)
+	fault := "it is no " + d.kind
+	if len(bytes.TrimSpace(data)) == 0 {
+		fault = "the file is empty"
+	}
+	return fmt.Errorf("%s: write YAML or JSON that has \"apiVersion: %s\" and \"kind: %s\" at the top", fault, d.apiVersion, d.kind)
 }
 
 // checkFile does the same with a file; the error names the flag and the file.
