@@ -226,4 +226,3 @@ func expressionsOfMutating(p *admissionregistrationv1.MutatingAdmissionPolicy) [
 	}
 	return all
 }
-

@@ -82,7 +82,9 @@ func admissionPlugins() []admissionPlugin {
 		{name: "PodResizeValidator"},
 		{
 			name: mutatingpolicy.PluginName,
-			make: func(_ *house, settings io.Reader) (admission.Interface, error) { return mutatingpolicy.NewPlugin(settings) },
+			make: func(_ *house, settings io.Reader) (admission.Interface, error) {
+				return mutatingpolicy.NewPlugin(settings)
+			},
 			standing: func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 				return f.Admissionregistration().V1().MutatingAdmissionPolicyBindings().Informer()
 			},
@@ -98,7 +100,9 @@ func admissionPlugins() []admissionPlugin {
 		},
 		{
 			name: validatingpolicy.PluginName,
-			make: func(_ *house, settings io.Reader) (admission.Interface, error) { return validatingpolicy.NewPlugin(settings) },
+			make: func(_ *house, settings io.Reader) (admission.Interface, error) {
+				return validatingpolicy.NewPlugin(settings)
+			},
 			standing: func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
 				return f.Admissionregistration().V1().ValidatingAdmissionPolicyBindings().Informer()
 			},

@@ -107,7 +107,7 @@ func TestEnforcementIsReadAsABoolean(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
 	}
-	if enforcesMountableSecrets(account("a")) {
+	if enforcesMountableSecrets(account("a"), false) {
 		t.Error("enforced without the annotation")
 	}
 }
