@@ -58,6 +58,9 @@ type Definition[T Object] struct {
 	ValidateCreate func(obj T) field.ErrorList
 	// ValidateUpdate checks what may not change. It runs after Validate.
 	ValidateUpdate func(obj, old T) field.ErrorList
+	// Permit refuses what the caller may not write although it is valid; it
+	// runs last, and only if nothing is wrong. old is the zero T on create.
+	Permit func(ctx context.Context, obj, old T) field.ErrorList
 	// Warnings are sent in Warning headers. old is the zero T on create.
 	Warnings func(ctx context.Context, obj, old T) []string
 

@@ -19,8 +19,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	identityv1 "github.com/muster-identity/muster/identity/v1"
 )
@@ -110,9 +112,23 @@ func registerHub(scheme *runtime.Scheme, version schema.GroupVersion) {
 	}
 	for kind, goType := range scheme.KnownTypes(version) {
 		if ownType(goType) {
-			scheme.AddKnownTypeWithName(hub.WithKind(kind), reflect.New(goType).Interface().(runtime.Object))
+			obj := reflect.New(goType).Interface().(runtime.Object)
+			scheme.AddKnownTypeWithName(hub.WithKind(kind), obj)
+			// Admission by webhooks and policies converts what it shows to them.
+			utilruntime.Must(scheme.AddConversionFunc(obj, obj, copyInto))
 		}
 	}
+}
+
+// copyInto converts an object of the hub, which is the served version already.
+// Like other conversions it shares what lies below the object and leaves the
+// kind alone.
+func copyInto(in, out any, _ conversion.Scope) error {
+	to := out.(runtime.Object)
+	kind := to.GetObjectKind().GroupVersionKind()
+	reflect.ValueOf(out).Elem().Set(reflect.ValueOf(in).Elem())
+	to.GetObjectKind().SetGroupVersionKind(kind)
+	return nil
 }
 
 // ownType tells whether a type is a group's own: every group version has the

@@ -63,20 +63,27 @@ func (s *strategy[T]) PrepareForUpdate(ctx context.Context, obj, old runtime.Obj
 }
 
 // Validate checks a new object.
-func (s *strategy[T]) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+func (s *strategy[T]) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
 	errs := append(s.validateMeta(obj.(T)), s.validate(obj.(T))...)
 	if s.ValidateCreate != nil {
 		errs = append(errs, s.ValidateCreate(obj.(T))...)
+	}
+	if s.Permit != nil && len(errs) == 0 {
+		var none T
+		return s.Permit(ctx, obj.(T), none)
 	}
 	return errs
 }
 
 // ValidateUpdate checks a changed object.
-func (s *strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+func (s *strategy[T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	errs := s.validateMetaUpdate(obj.(T), old.(T))
 	errs = append(errs, s.validate(obj.(T))...)
 	if s.Definition.ValidateUpdate != nil {
 		errs = append(errs, s.Definition.ValidateUpdate(obj.(T), old.(T))...)
+	}
+	if s.Permit != nil && len(errs) == 0 {
+		return s.Permit(ctx, obj.(T), old.(T))
 	}
 	return errs
 }

@@ -3,9 +3,11 @@
 
 package registry
 
+import "slices"
+
 // Table is everything that Muster serves, in the order of the API groups.
 func Table() []Resource {
-	return []Resource{
+	return slices.Concat([]Resource{
 		configMaps(), events(), namespaces(), nodes(), pods(), podTemplates(), secrets(), serviceAccounts(), services(),
 		eventsV1(),
 		selfSubjectReviews(), tokenReviews(), tokenReviewsV1beta1(),
@@ -15,5 +17,5 @@ func Table() []Resource {
 		clusterRoleBindings(), clusterRoles(), roleBindings(), roles(),
 		signingKeys{},
 		tokenRevocations(),
-	}
+	}, webhookConfigurationKinds(), admissionPolicies())
 }

@@ -15,9 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// WebhookConfigurations are what tokens can be bound to where the feature gate
-// APIServerWebhookAuthenticationToken is on; they are served nowhere else.
-func WebhookConfigurations() []Resource {
+// webhookConfigurationKinds tell whom to ask about writes; tokens can be bound to
+// them, too.
+func webhookConfigurationKinds() []Resource {
 	return []Resource{mutatingWebhookConfigurations(), validatingWebhookConfigurations()}
 }
 

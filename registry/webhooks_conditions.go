@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
-	"k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
@@ -36,6 +35,11 @@ func newMatchConditions() *matchConditions {
 // expressions may use what new ones may not yet.
 // Kubernetes: pkg/apis/admissionregistration/validation (validateMatchConditions).
 func (m *matchConditions) validate(conditions []admissionregistrationv1.MatchCondition, stored []string, path *field.Path) field.ErrorList {
+	return m.validateWith(conditions, stored, false, path)
+}
+
+// validateWith is validate for conditions that may speak of params.
+func (m *matchConditions) validateWith(conditions []admissionregistrationv1.MatchCondition, stored []string, params bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(conditions) > maxMatchConditions {
 		errs = append(errs, field.TooMany(path, len(conditions), maxMatchConditions))
@@ -43,7 +47,7 @@ func (m *matchConditions) validate(conditions []admissionregistrationv1.MatchCon
 	var names []string
 	for i, condition := range conditions {
 		at := path.Index(i)
-		errs = append(errs, m.validateExpression(condition.Expression, stored, at.Child("expression"))...)
+		errs = append(errs, m.validateExpression(condition.Expression, stored, params, at.Child("expression"))...)
 		if condition.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 			continue
@@ -57,7 +61,7 @@ func (m *matchConditions) validate(conditions []admissionregistrationv1.MatchCon
 	return errs
 }
 
-func (m *matchConditions) validateExpression(expression string, stored []string, path *field.Path) field.ErrorList {
+func (m *matchConditions) validateExpression(expression string, stored []string, params bool, path *field.Path) field.ErrorList {
 	expression = strings.TrimSpace(expression)
 	if expression == "" {
 		return field.ErrorList{field.Required(path, "")}
@@ -67,15 +71,6 @@ func (m *matchConditions) validateExpression(expression string, stored []string,
 		env = environment.StoredExpressions
 	}
 	condition := &matchconditions.MatchCondition{Expression: expression}
-	result := m.compiler().CompileCELExpression(condition, plugincel.OptionalVariableDeclarations{HasAuthorizer: true}, env)
-	switch err := result.Error; {
-	case err == nil:
-		return nil
-	case err.Type == cel.ErrorTypeRequired:
-		return field.ErrorList{field.Required(path, err.Detail)}
-	case err.Type == cel.ErrorTypeInvalid:
-		return field.ErrorList{field.Invalid(path, expression, err.Detail)}
-	default:
-		return field.ErrorList{field.InternalError(path, err)}
-	}
+	may := plugincel.OptionalVariableDeclarations{HasParams: params, HasAuthorizer: true}
+	return compileErrors(m.compiler().CompileCELExpression(condition, may, env).Error, condition, path)
 }

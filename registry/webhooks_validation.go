@@ -260,7 +260,7 @@ func excludedResources(groups, resources []string) []schema.GroupResource {
 	for _, group := range groups {
 		for _, resource := range resources {
 			name := schema.GroupResource{Group: group, Resource: resource}
-			if slices.Contains(neverReviewed(), name) && !slices.Contains(named, name) {
+			if slices.Contains(NeverReviewed(), name) && !slices.Contains(named, name) {
 				named = append(named, name)
 			}
 		}
@@ -268,7 +268,9 @@ func excludedResources(groups, resources []string) []schema.GroupResource {
 	return named
 }
 
-func neverReviewed() []schema.GroupResource {
+// NeverReviewed are the resources that neither webhooks nor policies are asked
+// about. Kubernetes: pkg/kubeapiserver/admission/exclusion.
+func NeverReviewed() []schema.GroupResource {
 	const authentication, authorization = "authentication.k8s.io", "authorization.k8s.io"
 	return []schema.GroupResource{
 		{Group: authentication, Resource: "selfsubjectreviews"},

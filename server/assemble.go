@@ -138,11 +138,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 
 // resources are what is served.
 func (s *Server) resources() []registry.Resource {
-	all := registry.Table()
-	if s.Options.Gates.WebhookTokens {
-		all = append(all, registry.WebhookConfigurations()...)
-	}
-	return all
+	return registry.Table()
 }
 
 // serve runs the server until it is closed, and returns when it is ready.

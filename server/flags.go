@@ -43,6 +43,8 @@ func keptFlags() []string {
 
 		"feature-gates",
 
+		"admission-control-config-file", "disable-admission-plugins", "enable-admission-plugins",
+
 		"client-ca-file",
 
 		"authentication-token-webhook-cache-ttl",
@@ -58,7 +60,6 @@ func refusedFlags() map[string]string {
 	const (
 		delegated = "Muster decides itself who is calling and what they may do; --authentication-token-webhook-config-file asks another service about tokens, and --authorization-mode Webhook about rights"
 		versions  = "Muster has the behaviour of one release; --feature-gates has what can be chosen"
-		plugins   = "the admission plugins of Muster are always on"
 	)
 	return map[string]string{
 		"cert-dir":                     "certificates live in --data-dir",
@@ -76,8 +77,6 @@ func refusedFlags() map[string]string {
 		"emulated-version": versions, "min-compatibility-version": versions,
 		"emulation-forward-compatible": versions, "runtime-config-emulation-forward-compatible": versions,
 		"runtime-config": "every served API is always on",
-
-		"admission-control-config-file": plugins, "enable-admission-plugins": plugins, "disable-admission-plugins": plugins,
 
 		"egress-selector-config-file": "Muster calls nobody but its store, its webhooks and the issuers of other tokens, each directly",
 		"tracing-config-file":         "no traces are recorded",
@@ -98,6 +97,7 @@ func upstreamFlags(o *Options) *pflag.FlagSet {
 	o.Authentication.addUpstreamFlags(authentication)
 	o.Authorization.addUpstreamFlags(authentication)
 	all.AddFlagSet(authentication)
+	o.Admission.addUpstreamFlags(all)
 	return all
 }
 
@@ -117,7 +117,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	anonymous.Value = cliflag.NewTracker(anonymous.Value, &o.Authentication.anonymousAuthGiven)
 	gates := fs.Lookup("feature-gates")
 	gates.Value, gates.DefValue = &o.Gates, o.Gates.String()
-	gates.Usage = "Features to turn on or off, as NAME=true,NAME=false: APIServerWebhookAuthenticationToken (default false) binds tokens to webhook configurations and serves those."
+	gates.Usage = "Features to turn on or off, as NAME=true,NAME=false: APIServerWebhookAuthenticationToken (default false) binds tokens to webhook configurations."
+	o.Admission.addFlags(fs)
 	o.Authentication.addFlags(fs)
 	o.Authorization.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")

@@ -15,8 +15,8 @@ import (
 // for them (--feature-gates). They are settings of one server, not of the
 // process, and as a flag.Value read like Kubernetes' own: NAME=true,NAME=false.
 type FeatureGates struct {
-	// WebhookTokens binds tokens to webhook configurations, which are served
-	// then (APIServerWebhookAuthenticationToken).
+	// WebhookTokens binds tokens to webhook configurations
+	// (APIServerWebhookAuthenticationToken).
 	WebhookTokens bool
 }
 

@@ -58,6 +58,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 	}
 	return []hook{
 		{"live-view", h.feed},
+		{"admission", h.awaitAdmission},
 		// Default roles live in system namespaces.
 		{"rbac/bootstrap-roles", func(ctx context.Context) error {
 			if err := controller.EnsureSystemNamespaces(ctx, client); err != nil {

@@ -9,17 +9,14 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"k8s.io/apiserver/pkg/admission"
 	auditinternal "k8s.io/apiserver/pkg/apis/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/client-go/informers"
 
-	"github.com/muster-identity/muster/admission/namespacelifecycle"
-	"github.com/muster-identity/muster/admission/noderestriction"
-	"github.com/muster-identity/muster/admission/serviceaccount"
 	"github.com/muster-identity/muster/authn"
 	"github.com/muster-identity/muster/authz"
 	"github.com/muster-identity/muster/authz/node"
@@ -67,6 +64,11 @@ type house struct {
 	bearers authenticator.Token
 	// configuration is the file of other issuers; nil for none.
 	configuration *configurationFile
+
+	// decidedBy is what admission plugins of the library read, and standing
+	// counts it for those that may rest.
+	decidedBy informers.SharedInformerFactory
+	standing  []*standing
 
 	controllers *worker
 	// background are the goroutines that end with the server.
@@ -151,8 +153,7 @@ func (h *house) decide(config *genericapiserver.Config) error {
 	if file := h.server.Options.Authorization.ConfigFile; file != "" {
 		h.authorization = newAuthorizationFile(file, h.policy, h.authorizer, config.APIServerID)
 	}
-	config.AdmissionControl = h.admission()
-	return nil
+	return h.admit(config)
 }
 
 // auditing tells whether the event of a request that is not authenticated is
@@ -165,15 +166,6 @@ func auditing(config *genericapiserver.Config) func(context.Context) bool {
 		attributes, err := filters.GetAuthorizerAttributes(ctx)
 		return err == nil && config.AuditPolicyRuleEvaluator.EvaluatePolicyRule(attributes).Level != auditinternal.LevelNone
 	}
-}
-
-// admission are the plugins in Kubernetes' order.
-func (h *house) admission() admission.Interface {
-	return admission.NewChainHandler(
-		namespacelifecycle.New(namespaces{h.view}),
-		serviceaccount.New(accounts{h.stores}),
-		noderestriction.New(h.view, h.authorizer),
-	)
 }
 
 // wait returns when everything in the background has ended.

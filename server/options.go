@@ -60,6 +60,7 @@ type Options struct {
 	// answers are the same without it.
 	HotLane bool
 
+	Admission       AdmissionOptions
 	Authentication  AuthenticationOptions
 	Authorization   AuthorizationOptions
 	ServiceAccounts ServiceAccountOptions
@@ -147,6 +148,7 @@ func NewOptions() *Options {
 		ServiceClusterIPRange: defaultServiceIPRange,
 		EventTTL:              defaultEventTTL,
 		HotLane:               true,
+		Admission:             AdmissionOptions{MountableSecrets: KubernetesMountableSecrets},
 		Authentication:        newAuthenticationOptions(),
 		Authorization:         newAuthorizationOptions(),
 		ServiceAccounts: ServiceAccountOptions{
@@ -204,6 +206,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.validateEtcd()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.Admission.validate()...)
 	errs = append(errs, o.Authentication.validate()...)
 	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)

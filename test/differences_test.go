@@ -126,6 +126,13 @@ func TestOnlyWhatIdentityNeedsIsServed(t *testing.T) {
 	}
 	slices.Sort(served)
 	want := []string{
+		"admissionregistration.k8s.io/v1 mutatingadmissionpolicies",
+		"admissionregistration.k8s.io/v1 mutatingadmissionpolicybindings",
+		"admissionregistration.k8s.io/v1 mutatingwebhookconfigurations",
+		"admissionregistration.k8s.io/v1 validatingadmissionpolicies",
+		"admissionregistration.k8s.io/v1 validatingadmissionpolicies/status",
+		"admissionregistration.k8s.io/v1 validatingadmissionpolicybindings",
+		"admissionregistration.k8s.io/v1 validatingwebhookconfigurations",
 		"authentication.k8s.io/v1 selfsubjectreviews",
 		"authentication.k8s.io/v1 tokenreviews",
 		"authentication.k8s.io/v1beta1 tokenreviews",

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,21 +149,5 @@ func TestATokenForAWebhookIsMadeForWhoMayAttestAndEndsWithTheConfiguration(t *te
 				t.Errorf("with another of its name: authenticated %v, %q", status.Authenticated, status.Error)
 			}
 		})
-	}
-}
-
-// Nobody listens at the URL of the webhook, and its failure policy is Fail.
-func TestWebhooksAreWhatTokensAreBoundToAndNobodyCallsThem(t *testing.T) {
-	t.Parallel()
-	muster := mustertest.Start(t, func(o *server.Options) { o.Gates.WebhookTokens = true })
-	config := hookConfiguration()
-	config.Webhooks[0].ClientConfig.URL = new("https://127.0.0.1:1/")
-	config.Webhooks[0].Rules[0].APIGroups = []string{"*"}
-	if _, err := muster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	written := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "written"}}
-	if _, err := muster.Client().CoreV1().ConfigMaps("default").Create(t.Context(), written, metav1.CreateOptions{}); err != nil {
-		t.Errorf("a write that the webhook would be asked of: %v", err)
 	}
 }

@@ -85,8 +85,12 @@ func automounts(account *corev1.ServiceAccount, pod *corev1.Pod) bool {
 const enforceMountableSecrets = "kubernetes.io/enforce-mountable-secrets"
 
 // enforcesMountableSecrets tells whether the account asks for that. What does
-// not read as a boolean means no.
-func enforcesMountableSecrets(account *corev1.ServiceAccount) bool {
-	enforced, err := strconv.ParseBool(account.Annotations[enforceMountableSecrets])
-	return err == nil && enforced
+// not read as a boolean means no; to a strict server it means yes.
+func enforcesMountableSecrets(account *corev1.ServiceAccount, strict bool) bool {
+	word, said := account.Annotations[enforceMountableSecrets]
+	enforced, err := strconv.ParseBool(word)
+	if err != nil {
+		return strict && said
+	}
+	return enforced
 }

@@ -103,11 +103,11 @@ func TestEnforcementIsReadAsABoolean(t *testing.T) {
 		a := account("a", func(a *corev1.ServiceAccount) {
 			a.Annotations = map[string]string{"kubernetes.io/enforce-mountable-secrets": value}
 		})
-		if got := enforcesMountableSecrets(a); got != want {
+		if got := enforcesMountableSecrets(a, false); got != want {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
 	}
-	if enforcesMountableSecrets(account("a")) {
+	if enforcesMountableSecrets(account("a"), false) {
 		t.Error("enforced without the annotation")
 	}
 }

@@ -10,9 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// reference is one place of a pod that names a secret which the rule of
-// mountable secrets is about. Secrets in projected volumes and in the sources of
-// storage drivers are not: that is how Kubernetes has it.
+// reference is one place of a pod that names a secret.
 type reference struct {
 	// what names the place and the secret, as the refusal does.
 	what string
@@ -20,16 +18,23 @@ type reference struct {
 	secret string
 	// pull is true for image pull secrets, which an account lists apart.
 	pull bool
+	// strict is true for a place that the rule of mountable secrets leaves out
+	// in Kubernetes: projected volumes and the credentials of storage drivers.
+	strict bool
 }
 
 // referencesOf lists the references of a pod in the order in which they are
 // checked.
 type referencesOf func(pod *corev1.Pod) iter.Seq[reference]
 
-// checkSecrets returns the first reference that the account does not allow. Only
-// an account that is annotated so disallows any.
-func checkSecrets(account *corev1.ServiceAccount, references iter.Seq[reference]) error {
-	if !enforcesMountableSecrets(account) {
+// mountableSecrets is the rule of an account that enforces them: as Kubernetes
+// has it, or strict, as the page on service accounts has it, without a hole.
+type mountableSecrets struct{ strict bool }
+
+// check returns the first reference that the account does not allow. Only an
+// account that is annotated so disallows any.
+func (m mountableSecrets) check(account *corev1.ServiceAccount, references iter.Seq[reference]) error {
+	if !enforcesMountableSecrets(account, m.strict) {
 		return nil
 	}
 	secrets, pulls := map[string]bool{}, map[string]bool{}
@@ -41,9 +46,10 @@ func checkSecrets(account *corev1.ServiceAccount, references iter.Seq[reference]
 	}
 	for ref := range references {
 		switch {
-		case ref.pull && !pulls[ref.secret]:
+		case ref.strict && !m.strict:
+		case ref.pull && !m.strict && !pulls[ref.secret]:
 			return fmt.Errorf("%s is not allowed because service account %s does not reference that imagePullSecret", ref.what, account.Name)
-		case !ref.pull && !secrets[ref.secret]:
+		case (!ref.pull || m.strict) && !secrets[ref.secret]:
 			return fmt.Errorf("%s is not allowed because service account %s does not reference that secret", ref.what, account.Name)
 		}
 	}
@@ -58,6 +64,12 @@ func podReferences(pod *corev1.Pod) iter.Seq[reference] {
 			source := pod.Spec.Volumes[i].Secret
 			if source != nil && !yield(reference{what: "volume with " + named(source.SecretName), secret: source.SecretName}) {
 				return
+			}
+			for _, name := range volumeSecrets(&pod.Spec.Volumes[i].VolumeSource) {
+				what := fmt.Sprintf("volume %s referencing %s", pod.Spec.Volumes[i].Name, named(name))
+				if !yield(reference{what: what, secret: name, strict: true}) {
+					return
+				}
 			}
 		}
 		for i := range pod.Spec.InitContainers {

@@ -174,3 +174,58 @@ func TestEverySecretOfAPodIsSeen(t *testing.T) {
 		t.Error("a secret is seen where none is named")
 	}
 }
+
+func TestAStrictServerChecksEveryPlaceThatNamesASecret(t *testing.T) {
+	t.Parallel()
+	ref := &corev1.LocalObjectReference{Name: "s"}
+	volumes := map[string]corev1.VolumeSource{
+		"projected": {Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{Secret: &corev1.SecretProjection{LocalObjectReference: *ref}},
+		}}},
+		"azureFile":  {AzureFile: &corev1.AzureFileVolumeSource{SecretName: "s"}},
+		"cephfs":     {CephFS: &corev1.CephFSVolumeSource{SecretRef: ref}},
+		"cinder":     {Cinder: &corev1.CinderVolumeSource{SecretRef: ref}},
+		"flexVolume": {FlexVolume: &corev1.FlexVolumeSource{SecretRef: ref}},
+		"iscsi":      {ISCSI: &corev1.ISCSIVolumeSource{SecretRef: ref}},
+		"rbd":        {RBD: &corev1.RBDVolumeSource{SecretRef: ref}},
+		"scaleIO":    {ScaleIO: &corev1.ScaleIOVolumeSource{SecretRef: ref}},
+		"storageos":  {StorageOS: &corev1.StorageOSVolumeSource{SecretRef: ref}},
+		"csi":        {CSI: &corev1.CSIVolumeSource{NodePublishSecretRef: ref}},
+	}
+	changes := map[string]func(*corev1.Pod){}
+	for name, source := range volumes {
+		changes[`volume `+name+` referencing secret.secretName="s"`] = func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: name, VolumeSource: source}}
+		}
+	}
+	// The account's own list of image pull secrets does not help.
+	changes[`imagePullSecrets[0].name="s"`] = func(p *corev1.Pod) { p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{*ref} }
+	for what, change := range changes {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			enforcing := account("default", func(a *corev1.ServiceAccount) {
+				a.Annotations = map[string]string{"kubernetes.io/enforce-mountable-secrets": "true"}
+				a.ImagePullSecrets = []corev1.LocalObjectReference{*ref}
+			})
+			admit(t, testPlugin(enforcing), pod(change)) // as in Kubernetes
+			strict := testPlugin(enforcing)
+			strict.Strict = true
+			want := `pods "p" is forbidden: ` + what + ` is not allowed because service account default does not reference that secret`
+			if err := strict.Validate(t.Context(), creation(pod(change, func(p *corev1.Pod) { p.Spec.ServiceAccountName = "default" })), nil); err == nil || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			enforcing.Secrets = []corev1.ObjectReference{{Name: "s"}}
+			admit(t, strict, pod(change))
+		})
+	}
+}
+
+func TestAnAnnotationThatIsNoBooleanIsTrueToAStrictServer(t *testing.T) {
+	t.Parallel()
+	odd := account("a", func(a *corev1.ServiceAccount) {
+		a.Annotations = map[string]string{"kubernetes.io/enforce-mountable-secrets": "yes"}
+	})
+	if enforcesMountableSecrets(odd, false) || !enforcesMountableSecrets(odd, true) || enforcesMountableSecrets(account("a"), true) {
+		t.Error("want no as in Kubernetes, yes if strict, and no for an account that does not say")
+	}
+}

@@ -23,9 +23,6 @@ func secretNames(pod *corev1.Pod) []string {
 	for ref := range ephemeralReferences(pod) {
 		found = append(found, ref.secret)
 	}
-	for i := range pod.Spec.Volumes {
-		found = append(found, volumeSecrets(&pod.Spec.Volumes[i].VolumeSource)...)
-	}
 	return found
 }
 

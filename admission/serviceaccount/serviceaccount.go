@@ -32,6 +32,11 @@ const defaultAccount = "default"
 // Plugin is the admission plugin. Make one with New.
 type Plugin struct {
 	*admission.Handler
+	// Strict makes an account that enforces its mountable secrets do so in every
+	// place where a pod can name a secret, and for image pull secrets by the
+	// same list; Kubernetes leaves some out. It is set before the first use.
+	Strict bool
+
 	lookup lookup
 	// generateName appends a random suffix to the name of the token volume.
 	generateName func(base string) string
@@ -77,7 +82,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if len(pod.Spec.ImagePullSecrets) == 0 && len(account.ImagePullSecrets) > 0 {
 		pod.Spec.ImagePullSecrets = slices.Clone(account.ImagePullSecrets)
 	}
-	return forbid(a, checkSecrets(account, podReferences(pod)))
+	return forbid(a, p.rule().check(account, podReferences(pod)))
 }
 
 // Validate refuses a pod that refers to what it may not. It sees the pod as it
@@ -109,8 +114,10 @@ func (p *Plugin) limit(ctx context.Context, a admission.Attributes, pod *corev1.
 	if err != nil {
 		return err
 	}
-	return forbid(a, checkSecrets(account, references(pod)))
+	return forbid(a, p.rule().check(account, references(pod)))
 }
+
+func (p *Plugin) rule() mountableSecrets { return mountableSecrets{strict: p.Strict} }
 
 func (p *Plugin) accountOf(ctx context.Context, a admission.Attributes, pod *corev1.Pod) (*corev1.ServiceAccount, error) {
 	account, err := p.lookup.account(ctx, a.GetNamespace(), pod.Spec.ServiceAccountName)
