@@ -31,7 +31,7 @@ var hot = []struct {
 	{"review of a bad signature", 480},
 	{"access of a resource", 104},
 	{"self review", 75},
-	{"token bound to a pod", 237},
+	{"token bound to a pod", 204},
 	{"the keys", 35},
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -269,7 +270,7 @@ func (r *roads) calls(t testing.TB) map[string]call {
 	toPod := `{"audiences":["vault","api"],"expirationSeconds":3607,"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"p","uid":"` + r.podUID + `"}}`
 	const resource = `{"resourceAttributes":{"namespace":"default","verb":"get","group":"apps","version":"v1","resource":"pods","subresource":"status","name":"x"},"user":"ann","groups":["a","b"],"uid":"7"}`
 	pb := []string{"Content-Type", mediaProtobuf, "Accept", mediaProtobuf + ",application/json"}
-	return map[string]call{
+	all := map[string]call{
 		"review of a good token":                  post(tokenReviewPath, review(good), true),
 		"review for the wrong audience":           post(tokenReviewPath, review(`{"token":"`+r.bound+`"}`), true),
 		"review of a stranger's token":            post(tokenReviewPath, review(`{"token":"`+r.stranger+`"}`), true),
@@ -341,6 +342,8 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"the keys, with a parameter":              get("/openid/v1/jwks?x=y", false),
 		"the keys, for a header that is not read": get("/openid/v1/jwks", false, "X-Forwarded-For", "10.0.0.1"),
 	}
+	maps.Copy(all, r.recorded(t))
+	return all
 }
 
 func TestBothPathsGiveTheSameAnswer(t *testing.T) {

@@ -119,12 +119,31 @@ func New(c Config) *Lane {
 
 // ServeHTTP serves a request on one of the two paths.
 func (l *Lane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	growStack()
 	a := attempt{Lane: l}
 	genericfilters.WithPanicRecovery(&a, l.Requests).ServeHTTP(w, r)
 	if a.declined {
 		l.General.ServeHTTP(w, r)
 	}
 }
+
+// growStack makes room on the stack of a request's goroutine for all that follows.
+// A stack begins with 2 KiB and is doubled, with an adjustment of each frame on it,
+// whenever it is full: deep down in the request, and again. Here it has few frames.
+//
+//go:noinline
+func growStack() {
+	var room [stackSize]byte
+	keep(&room)
+}
+
+// stackSize, in bytes, is what a request in the lane needs.
+const stackSize = 9 << 10
+
+// keep has the compiler believe that the room is used.
+//
+//go:noinline
+func keep(*[stackSize]byte) {}
 
 // attempt is the handler of one request. A panic in it is an answer.
 type attempt struct {
