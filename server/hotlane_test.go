@@ -186,7 +186,7 @@ type answer struct {
 }
 
 var (
-	times  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	times  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| [+]\d{4} [A-Z]+)`)
 	tokens = regexp.MustCompile(`eyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]+`)
 	unique = regexp.MustCompile(`"(jti|iat|exp|nbf)":("[^"]*"|\d+)`)
 )
