@@ -97,11 +97,15 @@ func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string)
 	if !ok {
 		wanted = s.APIAudiences
 	}
-	audiences, err := s.judge(ctx, known, wanted)
+	c, refused, err := s.judge(ctx, known, wanted)
 	if err != nil {
 		return nil, false, err
 	}
-	return &authenticator.Response{User: newHolder(known), Audiences: slices.Clone(audiences)}, true, nil
+	c.note(ctx, refused)
+	if refused != nil {
+		return nil, false, refused
+	}
+	return &authenticator.Response{User: newHolder(known), Audiences: slices.Clone(c.matched)}, true, nil
 }
 
 // Holder is who holds a good token.
@@ -116,6 +120,9 @@ type Holder struct {
 	// Audiences are the wanted ones that the token is meant for. They may be
 	// the very list that was wanted.
 	Audiences authenticator.Audiences
+	// Used tells audit and metrics that the token was used, as AuthenticateToken
+	// does by itself; nil if there is nothing to tell.
+	Used func(ctx context.Context)
 }
 
 // CheckSeen is AuthenticateToken for a token whose signature has been verified
@@ -123,32 +130,31 @@ type Holder struct {
 // audience, no allocation. It is not seen if the signature is not known, nor if
 // the token is kept in a Secret: its holder may be due a warning, for which the
 // caller's context must have room. AuthenticateToken has to be asked then.
-// wanted must not be empty.
+// wanted must not be empty. Nothing is noted of a token before its holder is said
+// to have Used it, nor of one that is refused.
 func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted authenticator.Audiences) (holder Holder, seen bool, err error) {
 	known, ok := s.verified.get(digestOf(compact), s.Keys.Current())
 	if !ok || known.legacy {
 		return Holder{}, false, nil
 	}
-	audiences, err := s.judge(ctx, known, wanted)
+	c, refused, err := s.judge(ctx, known, wanted)
 	if err != nil {
 		return Holder{}, true, err
 	}
-	return Holder{User: known, Claims: &known.claims, CredentialID: known.credential, Audiences: audiences}, true, nil
+	if refused != nil {
+		return Holder{}, true, refused
+	}
+	return Holder{User: known, Claims: &known.claims, CredentialID: known.credential, Audiences: c.matched, Used: c.used()}, true, nil
 }
 
-// judge runs the steps that follow the verification of the signature, notes
-// what is to be noted, and returns the audiences that the token is good for.
-func (s *ServiceAccounts) judge(ctx context.Context, known *seen, wanted authenticator.Audiences) (authenticator.Audiences, error) {
+// judge runs the steps that follow the verification of the signature, and tells
+// whether one refuses the token. The error means that it cannot be judged now.
+func (s *ServiceAccounts) judge(ctx context.Context, known *seen, wanted authenticator.Audiences) (check, *Refusal, error) {
 	if err := s.sync(ctx); err != nil {
-		return nil, err
+		return check{}, nil, err
 	}
 	c := s.check(known, wanted)
-	refused := c.verdict(ctx)
-	c.note(ctx, refused)
-	if refused != nil {
-		return nil, refused
-	}
-	return c.matched, nil
+	return c, c.verdict(ctx), nil
 }
 
 // check begins the check of a token whose signature has been verified.

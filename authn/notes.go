@@ -45,6 +45,15 @@ func (c check) note(ctx context.Context, refused *Refusal) {
 	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d", c.claims.Subject, seconds))
 }
 
+// used is note for a good token of which something is to be noted, and nil for
+// most.
+func (c check) used() func(context.Context) {
+	if len(c.claims.Audience) > 0 && c.claims.Kubernetes.WarnAfter == 0 {
+		return nil
+	}
+	return func(ctx context.Context) { c.note(ctx, nil) }
+}
+
 // noteLegacy tells of a token of a Secret that is good, or would be if its
 // Secret were not marked.
 func (c check) noteLegacy(ctx context.Context, refused *Refusal) {

@@ -10,6 +10,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	_ "crypto/sha512" // for hashOf
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -18,8 +20,10 @@ import (
 
 // LocalSigner signs with a private key in this process.
 type LocalSigner struct {
-	key  Key
-	jose jose.Signer
+	key     Key
+	private crypto.Signer
+	// header begins all that it signs, encoded.
+	header string
 }
 
 var _ Signer = (*LocalSigner)(nil)
@@ -72,16 +76,14 @@ func NewLocalSigner(private crypto.Signer) (*LocalSigner, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A JSONWebKey makes go-jose name the key in the header, which then holds
-	// alg and kid and nothing else, as in Kubernetes.
-	signer, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: key.Algorithm,
-		Key:       jose.JSONWebKey{Key: private, KeyID: key.ID},
-	}, nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a signer for %s: %w", key.Algorithm, err)
-	}
-	return &LocalSigner{key: key, jose: signer}, nil
+	return &LocalSigner{key: key, private: private, header: headerOf(key)}, nil
+}
+
+// headerOf is the header of what the key signs. It holds alg and kid and nothing
+// else, as in Kubernetes. Neither has a character that JSON would escape.
+func headerOf(key Key) string {
+	header := fmt.Sprintf(`{"alg":%q,"kid":%q}`, key.Algorithm, key.ID)
+	return base64.RawURLEncoding.EncodeToString([]byte(header))
 }
 
 // Keys is the one public key of the signer.
@@ -90,9 +92,51 @@ func (s *LocalSigner) Keys() []Key { return []Key{s.key} }
 // Sign returns the payload as a compact JWS. It does not wait for anything,
 // and so does not look at the context.
 func (s *LocalSigner) Sign(_ context.Context, payload []byte) (string, error) {
-	jws, err := s.jose.Sign(payload)
+	encoding := base64.RawURLEncoding
+	compact := make([]byte, 0, len(s.header)+encoding.EncodedLen(len(payload))+maxEncodedSignature)
+	compact = append(append(compact, s.header...), '.')
+	compact = encoding.AppendEncode(compact, payload)
+	signature, err := s.sign(compact)
 	if err != nil {
 		return "", fmt.Errorf("signing with key %q: %w", s.key.ID, err)
 	}
-	return jws.CompactSerialize()
+	return string(encoding.AppendEncode(append(compact, '.'), signature)), nil
+}
+
+// maxEncodedSignature has room for the signature of an RSA key of 4096 bits.
+const maxEncodedSignature = 700
+
+// sign returns the signature of a text (RFC 7518, sections 3.3 and 3.4): that of
+// an EC key is two numbers, each as long as those of its curve.
+func (s *LocalSigner) sign(text []byte) ([]byte, error) {
+	hash := hashOf(s.key.Algorithm)
+	hashing := hash.New()
+	hashing.Write(text)
+	digest := hashing.Sum(nil)
+	switch private := s.private.(type) {
+	case *rsa.PrivateKey:
+		return rsa.SignPKCS1v15(rand.Reader, private, hash, digest)
+	case *ecdsa.PrivateKey:
+		x, y, err := ecdsa.Sign(rand.Reader, private, digest)
+		if err != nil {
+			return nil, err
+		}
+		size := (private.Params().BitSize + 7) / 8
+		signature := make([]byte, 2*size)
+		x.FillBytes(signature[:size])
+		y.FillBytes(signature[size:])
+		return signature, nil
+	}
+	return nil, fmt.Errorf("a key of type %T does not sign", s.private)
+}
+
+// hashOf is the hash of an algorithm (RFC 7518, section 3.1).
+func hashOf(algorithm Algorithm) crypto.Hash {
+	switch algorithm {
+	case jose.ES384:
+		return crypto.SHA384
+	case jose.ES512:
+		return crypto.SHA512
+	}
+	return crypto.SHA256
 }

@@ -72,8 +72,7 @@ func (o *AdmissionOptions) had() []string {
 func (o *AdmissionOptions) enabled() []string {
 	var names []string
 	for _, row := range admissionPlugins() {
-		enabled, off := slices.Contains(o.Enable, row.name), row.off || slices.Contains(o.Disable, row.name)
-		if row.make != nil && (enabled || !off) {
+		if row.make != nil && !slices.Contains(o.Disable, row.name) {
 			names = append(names, row.name)
 		}
 	}

@@ -23,8 +23,6 @@ import (
 // admissionPlugin is one row of the table of admission plugins.
 type admissionPlugin struct {
 	name string
-	// off is true for a plugin that has to be turned on.
-	off bool
 	// make makes the plugin with its part of --admission-control-config-file;
 	// nil for one that Kubernetes has and Muster has not.
 	make func(h *house, settings io.Reader) (admission.Interface, error)

@@ -122,7 +122,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.Authentication.addFlags(fs)
 	o.Authorization.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
-	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews and the documents of OIDC discovery a short path through the server. The answers are the same without it.")
+	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews, reads of one object and the documents of OIDC discovery a short path through the server. The answers are the same without it.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 	o.ServiceAccounts.addFlags(fs)
 }

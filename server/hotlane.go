@@ -29,7 +29,7 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 	}
 	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		general := genericapiserver.DefaultBuildHandlerChain(handler, c)
-		if c.AuditBackend != nil || len(c.HSTSDirectives) > 0 || c.GoawayChance > 0 {
+		if len(c.HSTSDirectives) > 0 || c.GoawayChance > 0 {
 			return general
 		}
 		h.server.lane = hotlane.New(hotlane.Config{
@@ -39,11 +39,15 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 				Certificates: h.certificates(h.userCAs),
 			},
 			Authorizer: c.Authorization.Authorizer,
+			Audit:      hotlane.Audit{Sink: c.AuditBackend, Policy: c.AuditPolicyRuleEvaluator},
 			Admission:  c.AdmissionControl,
 			Objects:    admission.NewObjectInterfacesFromScheme(scheme),
 			Serializer: c.Serializer,
 			Storage:    h.answerers,
 			Documents:  h.documents,
+			Reading:    handler,
+			Patience:   c.RequestTimeout,
+			Requests:   c.RequestInfoResolver,
 			InFlight:   c.MaxMutatingRequestsInFlight,
 			Enter:      func() error { return c.NonLongRunningRequestWaitGroup.Add(1) },
 			Leave:      c.NonLongRunningRequestWaitGroup.Done,
@@ -54,12 +58,13 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 }
 
 // seen tells who holds a token that was verified before.
-func (h *house) seen(ctx context.Context, compact string) (*authenticator.Response, bool) {
+func (h *house) seen(ctx context.Context, compact string) (hotlane.Caller, bool) {
 	holder, seen, err := h.tokens.CheckSeen(ctx, compact, h.tokens.APIAudiences)
 	if !seen || err != nil {
-		return nil, false
+		return hotlane.Caller{}, false
 	}
-	return &authenticator.Response{User: holder.User, Audiences: holder.Audiences}, true
+	response := &authenticator.Response{User: holder.User, Audiences: holder.Audiences}
+	return hotlane.Caller{Response: response, Used: holder.Used}, true
 }
 
 // certificates remembers verified client certificates.

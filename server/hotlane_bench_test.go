@@ -27,12 +27,12 @@ var hot = []struct {
 	name   string
 	allocs float64
 }{
-	{"review of a good token", 87},
+	{"review of a good token", 105},
 	{"review of a bad signature", 480},
-	{"access of a resource", 93},
-	{"self review", 62},
-	{"token bound to a pod", 237},
-	{"the keys", 35},
+	{"access of a resource", 112},
+	{"self review", 82},
+	{"token bound to a pod", 204},
+	{"the keys", 38},
 }
 
 // lap sends the same request again and again, as a connection would: what

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -33,15 +34,19 @@ import (
 // roads are both ways through one server.
 type roads struct {
 	*hotlane.Lane
+	client  kubernetes.Interface
 	general atomic.Int64 // requests that the lane has left to the general path
 
 	caller, stranger, bound string // tokens
 	podUID                  string
 }
 
-func openRoads(t testing.TB) *roads {
+func openRoads(t testing.TB, change ...func(*Options)) *roads {
 	t.Helper()
 	o := NewOptions()
+	for _, f := range change {
+		f(o)
+	}
 	o.SecureServing.BindPort = 0
 	o.ServiceAccounts.MaxExpiration = 2 * time.Hour
 	s := &Server{DataDir: t.TempDir(), Options: o, UnsafeNoSync: true}
@@ -65,6 +70,7 @@ func openRoads(t testing.TB) *roads {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.client = client
 	r.populate(t, client)
 	return r
 }
@@ -95,20 +101,42 @@ func (r *roads) populate(t testing.TB, client kubernetes.Interface) {
 	}, metav1.CreateOptions{})
 	must(pod, err)
 	r.podUID = string(pod.UID)
-	token := func(account string, spec authenticationv1.TokenRequestSpec) string {
-		t.Helper()
-		made, err := client.CoreV1().ServiceAccounts(ns).CreateToken(ctx, account, &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
-		must(made, err)
-		return made.Status.Token
-	}
-	r.caller = token("caller", authenticationv1.TokenRequestSpec{})
-	r.stranger = token("stranger", authenticationv1.TokenRequestSpec{})
-	r.bound = token("caller", authenticationv1.TokenRequestSpec{
+	r.caller = r.issue(t, "caller", authenticationv1.TokenRequestSpec{})
+	r.stranger = r.issue(t, "stranger", authenticationv1.TokenRequestSpec{})
+	r.bound = r.issue(t, "caller", authenticationv1.TokenRequestSpec{
 		Audiences:      []string{"vault"},
 		BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: "p"},
 	})
 	r.fill(r.caller)
 	r.fill(r.stranger)
+}
+
+// issue makes a token.
+func (r *roads) issue(t testing.TB, account string, spec authenticationv1.TokenRequestSpec) string {
+	t.Helper()
+	made, err := r.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).
+		CreateToken(t.Context(), account, &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.Status.Token
+}
+
+// usesName begins the line of the metric that counts the uses of tokens.
+const usesName = "serviceaccount_valid_tokens_total "
+
+// uses is how often a token was used, as the server counts it.
+func (r *roads) uses(t testing.TB) (count int) {
+	t.Helper()
+	text, err := r.client.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut("\n"+string(text), "\n"+usesName)
+	if _, err := fmt.Sscan(rest, &count); ok && err != nil {
+		t.Fatal(err)
+	}
+	return count
 }
 
 // fill makes the token a known one.
@@ -158,7 +186,7 @@ type answer struct {
 }
 
 var (
-	times  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	times  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| [+]\d{4} [A-Z]+)`)
 	tokens = regexp.MustCompile(`eyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]+`)
 	unique = regexp.MustCompile(`"(jti|iat|exp|nbf)":("[^"]*"|\d+)`)
 )
@@ -242,7 +270,7 @@ func (r *roads) calls(t testing.TB) map[string]call {
 	toPod := `{"audiences":["vault","api"],"expirationSeconds":3607,"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"p","uid":"` + r.podUID + `"}}`
 	const resource = `{"resourceAttributes":{"namespace":"default","verb":"get","group":"apps","version":"v1","resource":"pods","subresource":"status","name":"x"},"user":"ann","groups":["a","b"],"uid":"7"}`
 	pb := []string{"Content-Type", mediaProtobuf, "Accept", mediaProtobuf + ",application/json"}
-	return map[string]call{
+	all := map[string]call{
 		"review of a good token":                  post(tokenReviewPath, review(good), true),
 		"review for the wrong audience":           post(tokenReviewPath, review(`{"token":"`+r.bound+`"}`), true),
 		"review of a stranger's token":            post(tokenReviewPath, review(`{"token":"`+r.stranger+`"}`), true),
@@ -295,13 +323,27 @@ func (r *roads) calls(t testing.TB) map[string]call {
 		"token bound to a strange kind":           post(tokenRequestPath, request(`{"boundObjectRef":{"kind":"Job","apiVersion":"batch/v1","name":"x"}}`), true),
 		"token by a stranger":                     post(tokenRequestPath, request(`{}`), true, "Authorization", "Bearer "+r.stranger), // 403
 		"token at a path with an escape":          post(strings.Replace(tokenRequestPath, "caller", "call%65r", 1), request(`{}`), false),
-		"an object":                               get("/api/v1/namespaces/default/pods/p", false),
+		"an object":                               get("/api/v1/namespaces/default/pods/p", true),
+		"an object in protobuf":                   get("/api/v1/namespaces/default/pods/p", true, "Accept", mediaProtobuf),
+		"an object as a table":                    get("/api/v1/namespaces/default/pods/p", true, "Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"),
+		"an object in an encoding nobody knows":   get("/api/v1/namespaces/default/pods/p", true, "Accept", "text/x"),
+		"an object that is not there":             get("/api/v1/namespaces/default/pods/q", true),
+		"an object of a kind that is not served":  get("/apis/apps/v1/namespaces/default/deployments/d", true),
+		"an object outside namespaces":            get("/apis/rbac.authorization.k8s.io/v1/clusterroles/view", true),
+		"a namespace":                             get("/api/v1/namespaces/default", true),
+		"an object, for a stranger":               get("/api/v1/namespaces/default/pods/p", true, "Authorization", "Bearer "+r.stranger), // 403
+		"an object with a parameter":              get("/api/v1/namespaces/default/pods/p?resourceVersion=0", false),
+		"a part of an object":                     get("/api/v1/namespaces/default/pods/p/status", false),
+		"a list":                                  get("/api/v1/namespaces/default/pods", false),
+		"a group":                                 get("/apis/rbac.authorization.k8s.io/v1", false),
 		"the discovery document":                  get("/.well-known/openid-configuration", true),
 		"the keys":                                get("/openid/v1/jwks", true),
 		"the keys, for nobody":                    get("/openid/v1/jwks", false, "Authorization", ""),
 		"the keys, with a parameter":              get("/openid/v1/jwks?x=y", false),
 		"the keys, for a header that is not read": get("/openid/v1/jwks", false, "X-Forwarded-For", "10.0.0.1"),
 	}
+	maps.Copy(all, r.recorded(t))
+	return all
 }
 
 func TestBothPathsGiveTheSameAnswer(t *testing.T) {

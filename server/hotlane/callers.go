@@ -22,20 +22,29 @@ import (
 type Callers struct {
 	// Seen is the check of a service account token whose signature was verified
 	// before. It is not ok for any other token, and for one that is not good.
-	Seen func(ctx context.Context, compact string) (*authenticator.Response, bool)
+	Seen func(ctx context.Context, compact string) (Caller, bool)
 	// Certificates tells who holds a client certificate.
 	Certificates *Certificates
 }
 
+// Caller is who is calling.
+type Caller struct {
+	*authenticator.Response
+	// Used notes that the credentials were used, once the request is sure to stay
+	// in the lane: the general path does that by itself. nil notes nothing.
+	Used func(ctx context.Context)
+}
+
 // Known returns the caller of a request. It is not ok if the request has no
 // credentials, or others than those that can be looked up.
-func (c Callers) Known(r *http.Request) (*authenticator.Response, bool) {
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return c.Certificates.Known(r) // it counts before any token
+func (c Callers) Known(r *http.Request) (Caller, bool) {
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 { // it counts before any token
+		response, ok := c.Certificates.Known(r)
+		return Caller{Response: response}, ok
 	}
 	compact, ok := bearer(r.Header.Get("Authorization"))
 	if !ok {
-		return nil, false
+		return Caller{}, false
 	}
 	return c.Seen(r.Context(), compact)
 }

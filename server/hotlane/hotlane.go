@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hotlane is a short path through the server for what an identity server
-// does all day: TokenReview, SubjectAccessReview, SelfSubjectReview, TokenRequest
-// and the two documents of OIDC discovery.
+// does all day: TokenReview, SubjectAccessReview, SelfSubjectReview, TokenRequest,
+// the two documents of OIDC discovery, and reading one object.
 //
 // It takes a request only if it understands all of it: a plain form (request.go),
 // a body without surprises (reader.go, protobuf.go), a caller whose credentials
@@ -17,8 +17,8 @@
 //	                             v
 //	                        general path
 //
-// Authentication, authorization, admission, the storage that answers, and their
-// metrics are those of the general path: the same values, called in the same
+// Authentication, authorization, admission, audit, the storage that answers, and
+// their metrics are those of the general path: the same values, called in the same
 // order. What is short is the way between them. Both ways give the same answer,
 // byte for byte, which the tests of the server hold them to.
 package hotlane
@@ -35,7 +35,9 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/klog/v2"
 )
 
@@ -47,6 +49,7 @@ type Config struct {
 	Callers Callers
 	// Authorizer, Admission and Serializer are those of the general path.
 	Authorizer authorizer.Authorizer
+	Audit      Audit
 	Admission  admission.Interface
 	Objects    admission.ObjectInterfaces
 	Serializer runtime.NegotiatedSerializer
@@ -55,6 +58,10 @@ type Config struct {
 	Storage map[string]rest.Storage
 	// Documents are served as they are, by path.
 	Documents map[string]Document
+	// Reading serves a GET of one object, behind all filters; nil for the general
+	// path. Requests tells it what a request is about.
+	Reading  http.Handler
+	Requests genericapirequest.RequestInfoResolver
 	// InFlight is how many requests may be in the lane at a time; the general
 	// path serves, or refuses, those beyond.
 	InFlight int
@@ -62,8 +69,8 @@ type Config struct {
 	// says that the server stops; the general path tells the client.
 	Enter func() error
 	Leave func()
-	// Patience is how long the body of a request may take to arrive; zero means
-	// as long as an answer may take.
+	// Patience is how long the body of a request may take to arrive, and how long
+	// a GET may take; zero means as long as an answer may take.
 	Patience time.Duration
 	// Now is the clock of the answers.
 	Now func() time.Time
@@ -95,6 +102,7 @@ func createOptions() *metav1.CreateOptions {
 // New returns the lane.
 func New(c Config) *Lane {
 	c.Patience = cmp.Or(c.Patience, timeout)
+	c.Admission = admission.WithAudit(c.Admission)
 	l := &Lane{Config: c, kinds: map[string]*kind{}}
 	for _, k := range kinds() {
 		if k.create = creater(c.Storage[k.storage]); k.create != nil {
@@ -103,6 +111,7 @@ func New(c Config) *Lane {
 	}
 	// The filters of the general path, for the same decisions and metrics.
 	l.filters = genericapifilters.WithAuthorization(http.HandlerFunc(l.serve), c.Authorizer, c.Serializer)
+	l.filters = genericapifilters.WithAudit(l.filters, c.Audit.Sink, c.Audit.Policy, nil)
 	l.filters = genericapifilters.WithAuthentication(l.filters, knownCaller{}, c.General, nil, nil)
 	l.warned = genericapifilters.WithWarningRecorder(l.filters)
 	return l
@@ -110,10 +119,40 @@ func New(c Config) *Lane {
 
 // ServeHTTP serves a request on one of the two paths.
 func (l *Lane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !l.try(w, r) {
+	growStack()
+	a := attempt{Lane: l}
+	genericfilters.WithPanicRecovery(&a, l.Requests).ServeHTTP(w, r)
+	if a.declined {
 		l.General.ServeHTTP(w, r)
 	}
 }
+
+// growStack makes room on the stack of a request's goroutine for all that follows.
+// A stack begins with 2 KiB and is doubled, with an adjustment of each frame on it,
+// whenever it is full: deep down in the request, and again. Here it has few frames.
+//
+//go:noinline
+func growStack() {
+	var room [stackSize]byte
+	keep(&room)
+}
+
+// stackSize, in bytes, is what a request in the lane needs.
+const stackSize = 9 << 10
+
+// keep has the compiler believe that the room is used.
+//
+//go:noinline
+func keep(*[stackSize]byte) {}
+
+// attempt is the handler of one request. A panic in it is an answer.
+type attempt struct {
+	*Lane
+	declined bool
+}
+
+// ServeHTTP serves the request, or notes that it is declined.
+func (a *attempt) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.declined = !a.try(w, r) }
 
 // try serves a request, or leaves it as it was.
 func (l *Lane) try(w http.ResponseWriter, r *http.Request) bool {

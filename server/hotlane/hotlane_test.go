@@ -36,8 +36,8 @@ func TestABodyThatDoesNotComeKeepsNobodyOutOfTheLane(t *testing.T) {
 			_, err := io.ReadAll(r.Body)
 			left <- err
 		}),
-		Callers: hotlane.Callers{Seen: func(context.Context, string) (*authenticator.Response, bool) {
-			return &authenticator.Response{User: &user.DefaultInfo{Name: "slow"}}, true
+		Callers: hotlane.Callers{Seen: func(context.Context, string) (hotlane.Caller, bool) {
+			return hotlane.Caller{Response: &authenticator.Response{User: &user.DefaultInfo{Name: "slow"}}}, true
 		}},
 		Storage:  map[string]rest.Storage{"tokenreviews": storage{}},
 		InFlight: 1,

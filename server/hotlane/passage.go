@@ -10,18 +10,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/metrics"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
 )
 
 // passage is one request's way through the lane.
@@ -29,11 +33,9 @@ type passage struct {
 	lane     *Lane
 	route    route
 	received time.Time
-	caller   *authenticator.Response
+	caller   Caller
 	question question
-	// left is set when the general path has to serve the request after all; nothing
-	// has been done for it yet.
-	left bool
+	document []byte
 }
 
 // pass serves the request, or leaves it as it was.
@@ -43,6 +45,9 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	p.caller = caller
+	if p.lane.Audit.wantsObjects(p) || !p.open() {
+		return false
+	}
 	if p.route.kind != nil {
 		body := p.lane.buffers.take()
 		if !p.ask(w, r, body) {
@@ -50,20 +55,28 @@ func (p *passage) pass(w http.ResponseWriter, r *http.Request) bool {
 		}
 		defer p.lane.buffers.give(body)
 	}
+	id := uuid.NewString()
+	header := w.Header()
+	header["Audit-Id"] = []string{id}
+	header["Cache-Control"] = []string{"no-cache, private"}
 	ctx := context.WithValue(r.Context(), passageKey{}, p)
 	ctx = genericapirequest.WithRequestInfo(ctx, p.route.info)
-	header := w.Header()
-	header["Audit-Id"] = []string{uuid.NewString()}
-	header["Cache-Control"] = []string{"no-cache, private"}
-	credentials := r.Header["Authorization"]
-	p.route.filters(p.lane).ServeHTTP(w, r.WithContext(ctx))
-	if p.left {
-		clear(header)
-		if credentials != nil {
-			r.Header["Authorization"] = credentials // the filter has taken it away
-		}
+	if p.route.document == nil {
+		ctx = genericapirequest.WithLatencyTrackers(ctx) // for metrics
 	}
-	return !p.left
+	ctx = p.lane.Audit.begin(ctx, id, p.received)
+	p.route.filters(p.lane).ServeHTTP(w, r.WithContext(ctx))
+	return true
+}
+
+// open fetches the document that is asked for, if one is.
+func (p *passage) open() bool {
+	if p.route.document == nil {
+		return true
+	}
+	var err error
+	p.document, err = p.route.document.Body()
+	return err == nil
 }
 
 type passageKey struct{}
@@ -111,16 +124,49 @@ type knownCaller struct{}
 // AuthenticateRequest returns the caller of a request in the lane.
 func (knownCaller) AuthenticateRequest(r *http.Request) (*authenticator.Response, bool, error) {
 	p := passageOf(r.Context())
-	return p.caller, true, nil
+	if p.caller.Used != nil {
+		p.caller.Used(r.Context())
+	}
+	return p.caller.Response, true, nil
 }
 
 // serve answers a request that is allowed.
 func (l *Lane) serve(w http.ResponseWriter, r *http.Request) {
 	p := passageOf(r.Context())
-	if p.route.document != nil {
-		p.left = !p.writeDocument(w)
+	defer l.recoverPanic(w, r)
+	switch {
+	case p.route.document != nil:
+		p.writeDocument(w)
+	case p.route.kind != nil:
+		l.create(p, w, r)
+	default:
+		l.read(w, r)
+	}
+}
+
+// recoverPanic makes of a panic what go-restful does on the general path: a stack
+// in the log and a Status for the client
+// (k8s.io/apiserver/pkg/server/handler.go: logStackOnRecover).
+func (l *Lane) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	reason := recover()
+	if reason == nil {
 		return
 	}
+	klog.ErrorS(nil, "recover from panic situation", "reason", reason, "stack", string(debug.Stack()))
+	status := apierrors.NewGenericServerResponse(http.StatusInternalServerError, "", schema.GroupResource{}, "", "", 0, false)
+	responsewriters.ErrorNegotiated(status, l.Serializer, schema.GroupVersion{}, w, r)
+}
+
+// read has the general path's last handler read an object, which does all that is
+// left to do.
+func (l *Lane) read(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), l.Patience)
+	defer cancel()
+	l.Reading.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// create makes what is asked for.
+func (l *Lane) create(p *passage, w http.ResponseWriter, r *http.Request) {
 	code, size := http.StatusCreated, 0
 	answer, err := p.answer(r)
 	if err == nil {
@@ -145,6 +191,7 @@ func (p *passage) answer(r *http.Request) (runtime.Object, error) {
 		return nil, errors.New("nobody is calling")
 	}
 	question := p.question.complete(info.Namespace, r.UserAgent(), l.Now())
+	audit.LogRequestObject(ctx, question, k.gvk.GroupVersion(), k.gvr, info.Subresource, l.Serializer)
 	attributes := admission.NewAttributesRecord(question, nil, k.gvk, info.Namespace, info.Name,
 		k.gvr, info.Subresource, admission.Create, createOptions(), false, caller)
 	if mutating, ok := l.Admission.(admission.MutationInterface); ok && mutating.Handles(admission.Create) {
@@ -185,16 +232,11 @@ func (p *passage) encode(out *buffer, answer runtime.Object) (contentType string
 	return mediaJSON, ok
 }
 
-func (p *passage) writeDocument(w http.ResponseWriter) bool {
-	body, err := p.route.document.Body()
-	if err != nil {
-		return false
-	}
+func (p *passage) writeDocument(w http.ResponseWriter) {
 	header := w.Header()
 	header["Content-Type"] = []string{p.route.document.ContentType}
 	header["Cache-Control"] = []string{p.route.document.CacheControl()}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Content-Length"] = []string{strconv.Itoa(len(p.document))}
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(body) // the reader has gone
-	return true
+	_, _ = w.Write(p.document) // the reader has gone
 }

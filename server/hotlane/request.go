@@ -12,7 +12,8 @@ import (
 
 // route is where a request of plain form goes.
 type route struct {
-	// kind is what is asked for, or nil if it is the document.
+	// kind is what is asked for, or nil if it is the document, or the object that
+	// info names.
 	kind     *kind
 	document *Document
 	info     *genericapirequest.RequestInfo
@@ -22,10 +23,10 @@ type route struct {
 
 // filters are those on the way to the answer.
 func (r route) filters(l *Lane) http.Handler {
-	if r.kind != nil && r.kind.warns {
-		return l.warned
+	if r.document != nil || r.kind != nil && !r.kind.warns {
+		return l.filters
 	}
-	return l.filters
+	return l.warned
 }
 
 type encoding int
@@ -49,19 +50,28 @@ func (l *Lane) match(r *http.Request) (route, bool) {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		return l.matchDocument(r)
+		return l.matchGet(r)
 	case http.MethodPost:
 		return l.matchKind(r)
 	}
 	return route{}, false
 }
 
-func (l *Lane) matchDocument(r *http.Request) (route, bool) {
-	document, ok := l.Documents[r.URL.Path]
-	if !ok || r.ContentLength != 0 {
+func (l *Lane) matchGet(r *http.Request) (route, bool) {
+	if r.ContentLength != 0 {
 		return route{}, false
 	}
-	return route{document: &document, info: &genericapirequest.RequestInfo{Path: r.URL.Path, Verb: "get"}}, true
+	if document, ok := l.Documents[r.URL.Path]; ok {
+		return route{document: &document, info: &genericapirequest.RequestInfo{Path: r.URL.Path, Verb: "get"}}, true
+	}
+	if l.Reading == nil || !strings.HasPrefix(r.URL.Path, "/api") {
+		return route{}, false
+	}
+	info, err := l.Requests.NewRequestInfo(r)
+	if err != nil || !info.IsResourceRequest || info.Verb != "get" || info.Name == "" || info.Subresource != "" {
+		return route{}, false
+	}
+	return route{info: info}, true
 }
 
 func (l *Lane) matchKind(r *http.Request) (route, bool) {
