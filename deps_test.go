@@ -31,6 +31,8 @@ var rooms = []room{
 	{path: "authn"},
 	{path: "authz"},
 	{path: "issuer"},
+	{path: "access"},
+	{path: "auditlog"},
 	{path: "rbac"},
 	{path: "live"},
 	{path: "keyring/external"},

@@ -19,6 +19,14 @@ type Ref struct {
 	Name      string `json:"name"`
 }
 
+// String names it for people: Role dev/reader, or ClusterRole reader.
+func (r Ref) String() string {
+	if r.Namespace != "" {
+		return r.Kind + " " + r.Namespace + "/" + r.Name
+	}
+	return r.Kind + " " + r.Name
+}
+
 // A Grant is one way by which a subject may do something.
 type Grant struct {
 	// Subject is as in the binding. A service account always has its namespace.

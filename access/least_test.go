@@ -1,0 +1,149 @@
+// Copyright The Muster Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/muster-identity/muster/rbac"
+)
+
+// universe are uses of all shapes: verbs on resources of two groups, parts of
+// them, single objects, in two namespaces and in none, and paths.
+func universe() []Use {
+	var all []Use
+	for _, verb := range []string{"get", "list", "create", "delete"} {
+		for _, namespace := range []string{"", "dev", "prod"} {
+			for _, resource := range [][3]string{{"", "pods", ""}, {"", "pods", "log"}, {"", "secrets", ""}, {"batch", "jobs", ""}, {"batch", "pods", ""}} {
+				for _, name := range []string{"", "a", "b"} {
+					all = append(all, Use{Namespace: namespace, Request: rbac.Request{
+						Verb: verb, ResourceRequest: true, APIGroup: resource[0], Resource: resource[1], Subresource: resource[2], Name: name,
+					}})
+				}
+			}
+		}
+		for _, path := range []string{"/metrics", "/debug", "/healthz"} {
+			all = append(all, Use{Request: rbac.Request{Verb: verb, Path: path}})
+		}
+	}
+	return all
+}
+
+// implies tells whether what is allowed by use is asked for by other: everything
+// in a namespace is in the cluster's, and a resource has its objects.
+func implies(use, other Use) bool {
+	if use.Namespace == "" {
+		use.Namespace = other.Namespace
+	}
+	if use.Name == "" {
+		use.Name = other.Name
+	}
+	return use == other
+}
+
+func TestTheLeastRolesAllowWhatWasDoneAndNothingElse(t *testing.T) {
+	t.Parallel()
+	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "dev", Name: "reporter"}
+	everybody := newEverybody(subject)
+	all := universe()
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var did []Use
+		for range 1 + random.IntN(12) {
+			did = append(did, all[random.IntN(len(all))])
+		}
+		index := rbac.NewIndex()
+		objects := Least(subject, "least", did)
+		for _, object := range objects {
+			index.Set(object)
+		}
+		for _, use := range all {
+			want := false
+			for _, d := range did {
+				want = want || implies(d, use)
+			}
+			got := index.Decide(everybody.user, attributes(everybody, use)).Allowed || everybody.may(use)
+			if got != (want || everybody.may(use)) {
+				t.Fatalf("seed %d: after %v, %+v is allowed: %v, want %v, by %s", seed, did, use, got, want, dump(objects))
+			}
+		}
+	}
+}
+
+func attributes(e everybody, use Use) authorizer.Attributes {
+	return authorizer.AttributesRecord{
+		User: e.user, Verb: use.Verb, Namespace: use.Namespace, APIGroup: use.APIGroup, Resource: use.Resource,
+		Subresource: use.Subresource, Name: use.Name, ResourceRequest: use.ResourceRequest, Path: use.Path,
+	}
+}
+
+func dump(objects []runtime.Object) string {
+	var text string
+	for _, object := range objects {
+		switch object := object.(type) {
+		case *rbacv1.Role:
+			text += fmt.Sprintf("\n%s: %v", object.Namespace, object.Rules)
+		case *rbacv1.ClusterRole:
+			text += fmt.Sprintf("\neverywhere: %v", object.Rules)
+		}
+	}
+	return text
+}
+
+func TestRulesJoinWhatHasTheSameVerbs(t *testing.T) {
+	t.Parallel()
+	on := func(verb, resource, name string) rbac.Request {
+		return rbac.Request{Verb: verb, ResourceRequest: true, Resource: resource, Name: name}
+	}
+	got := RulesFor([]rbac.Request{
+		on("get", "pods", ""), on("list", "pods", ""), on("list", "configmaps", ""), on("get", "configmaps", ""),
+		on("get", "pods", "a"), on("delete", "pods", "a"), on("delete", "pods", "b"),
+		{Verb: "get", Path: "/metrics"},
+		{Verb: "get", Path: "/debug"},
+	})
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, ResourceNames: []string{"a", "b"}, Verbs: []string{"delete"}},
+		{NonResourceURLs: []string{"/debug", "/metrics"}, Verbs: []string{"get"}},
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestASubjectIsReadFromWhatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"dev/reporter":                       "ServiceAccount dev/reporter",
+		"system:serviceaccount:dev:reporter": "ServiceAccount dev/reporter",
+		"jane":                               "User jane",
+		"user:a/b":                           "User a/b",
+		"system:kube-scheduler":              "User system:kube-scheduler",
+		"group:system:authenticated":         "Group system:authenticated",
+		"":                                   "",
+		"/x":                                 "",
+		"a/b/c":                              "",
+		"dev/":                               "",
+	} {
+		subject, err := ParseSubject(text)
+		got := ""
+		if err == nil {
+			got = describe(subject)
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+		if err == nil && text != "" && UsernameOf(subject) != "" {
+			if again, err := ParseSubject(argument(subject)); err != nil || again != subject {
+				t.Errorf("%q: written as %q it is read as %v, %v", text, argument(subject), again, err)
+			}
+		}
+	}
+}
