@@ -59,7 +59,8 @@ func accessReviewer[T runtime.Object](kind accessKind[T]) func(Services) (review
 		if services.Authorizer == nil {
 			return nil, errors.New("no authorizer")
 		}
-		return access[T]{accessKind: kind, authorizer: services.Authorizer}, nil
+		explained := reasons{services.AccessExplainer, services.Authorizer}
+		return access[T]{accessKind: kind, authorizer: services.Authorizer, reasons: explained}, nil
 	}
 }
 
@@ -67,6 +68,7 @@ func accessReviewer[T runtime.Object](kind accessKind[T]) func(Services) (review
 type access[T runtime.Object] struct {
 	accessKind[T]
 	authorizer authorizer.UnconditionalAuthorizer
+	reasons    reasons
 }
 
 func (a access[T]) answer(ctx context.Context, review T) (T, error) {
@@ -82,6 +84,7 @@ func (a access[T]) answer(ctx context.Context, review T) (T, error) {
 		Reason:          reason,
 		EvaluationError: evaluationError(err, attributes),
 	}
+	a.reasons.add(ctx, a.status(review), attributes)
 	return review, nil
 }
 
