@@ -77,14 +77,15 @@ func (a access[T]) answer(ctx context.Context, review T) (T, error) {
 		var none T
 		return none, err
 	}
-	decision, reason, err := a.authorizer.Authorize(ctx, attributes)
+	var request authorizer.Attributes = attributes
+	decision, reason, err := a.authorizer.Authorize(ctx, request)
 	*a.status(review) = authorizationv1.SubjectAccessReviewStatus{
 		Allowed:         decision == authorizer.DecisionAllow,
 		Denied:          decision == authorizer.DecisionDeny,
 		Reason:          reason,
 		EvaluationError: evaluationError(err, attributes),
 	}
-	a.reasons.add(ctx, a.status(review), attributes)
+	a.reasons.add(ctx, a.status(review), request)
 	return review, nil
 }
 

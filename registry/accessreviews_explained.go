@@ -35,11 +35,11 @@ type reasons struct {
 // add explains a review that nobody had an opinion on to callers who may list the
 // bindings of all namespaces, for bindings are what it tells of. To all others,
 // and of what is allowed or denied, the review stays Kubernetes' to the letter.
-func (r reasons) add(ctx context.Context, status *authorizationv1.SubjectAccessReviewStatus, about authorizer.AttributesRecord) {
+func (r reasons) add(ctx context.Context, status *authorizationv1.SubjectAccessReviewStatus, about authorizer.Attributes) {
 	if r.explainer == nil || status.Allowed || status.Denied || !r.entitled(ctx) {
 		return
 	}
-	misses := r.explainer.Nearest(about.User, about.Namespace, rbac.RequestOf(about))
+	misses := r.explainer.Nearest(about.GetUser(), about.GetNamespace(), rbac.RequestOf(about))
 	if len(misses) == 0 {
 		return
 	}
