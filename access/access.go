@@ -189,14 +189,6 @@ func UsernameOf(s rbacv1.Subject) string {
 	return ""
 }
 
-// describe names a subject for people: ServiceAccount dev/reporter.
-func describe(s rbacv1.Subject) string {
-	if s.Kind == rbacv1.ServiceAccountKind {
-		return s.Kind + " " + s.Namespace + "/" + s.Name
-	}
-	return s.Kind + " " + s.Name
-}
-
 // Names are the names of single objects that the policy's rules have.
 func (p *Policy) Names() sets.Set[string] {
 	all := sets.New[string]()
@@ -208,18 +200,21 @@ func (p *Policy) Names() sets.Set[string] {
 	return all
 }
 
-// NameFor makes a name for the roles of a subject, with the namespace of an
+// NameForLeast makes a name for all that a subject needs, with the namespace of an
 // account: a ClusterRole is in none.
-func NameFor(s rbacv1.Subject) string {
-	letters := func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}
-	name := s.Name
-	if s.Namespace != "" {
-		name = s.Namespace + "-" + name
-	}
-	return strings.Trim("least-"+strings.Map(letters, strings.ToLower(name)), "-")
+func NameForLeast(s rbacv1.Subject) string {
+	return nameFrom("least", s.Namespace, s.Name)
+}
+
+// NameFor makes a name for a role that allows a subject one thing.
+func NameFor(s rbacv1.Subject, q rbac.Request) string {
+	return nameFrom(s.Namespace, s.Name, q.Verb, q.Resource, q.Subresource, q.Path, q.Name)
+}
+
+// nameFrom makes a name that every object can have.
+func nameFrom(parts ...string) string {
+	words := strings.FieldsFunc(strings.ToLower(strings.Join(parts, "-")), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+	return strings.Join(words, "-")
 }

@@ -77,6 +77,60 @@ func TestTheLeastRolesAllowWhatWasDoneAndNothingElse(t *testing.T) {
 	}
 }
 
+// What is suggested makes the request pass, and decides every other as before,
+// whatever the policy is.
+func TestASuggestionAllowsTheRequestAndNothingElse(t *testing.T) {
+	t.Parallel()
+	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "dev", Name: "reporter"}
+	other := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "dev", Name: "other"}
+	all := universe()
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		index := rbac.NewIndex()
+		for i := range random.IntN(4) {
+			var held []rbac.Request
+			for range 1 + random.IntN(4) {
+				held = append(held, all[random.IntN(len(all))].Request)
+			}
+			for _, object := range grant([]rbacv1.Subject{subject, other}[random.IntN(2)], []string{"", "dev", "prod"}[random.IntN(3)], fmt.Sprint("r", i), RulesFor(held)) {
+				index.Set(object)
+			}
+		}
+		asked := all[random.IntN(len(all))]
+		may := func(s rbacv1.Subject, use Use) bool {
+			return Explain(index, UserFor(s), use.Namespace, use.Request).Allowed
+		}
+		var before []bool
+		for _, use := range all {
+			before = append(before, may(subject, use), may(other, use))
+		}
+		for _, object := range Suggest(subject, "suggested", asked.Namespace, asked.Request) {
+			index.Set(object)
+		}
+		if !may(subject, asked) {
+			t.Fatalf("seed %d: %+v is not allowed after what was suggested", seed, asked)
+		}
+		for i, use := range all {
+			if got, want := may(subject, use), before[2*i] || implies(asked, use); got != want {
+				t.Fatalf("seed %d: after a suggestion for %+v, %+v is allowed: %v, want %v", seed, asked, use, got, want)
+			}
+			if may(other, use) != before[2*i+1] {
+				t.Fatalf("seed %d: after a suggestion for %+v, somebody else may %+v", seed, asked, use)
+			}
+		}
+	}
+}
+
+func TestAnAccountOfTheSameNameAnywhereIsThoughtOf(t *testing.T) {
+	t.Parallel()
+	index := policy(t, role("r", "get pods"), bound("b", "Role", "r", "far-away/reporter")).Index()
+	why := Explain(index, UserFor(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "home", Name: "reporter"}), "dev", rbac.Request{Verb: "get", ResourceRequest: true, Resource: "pods"})
+	want := "RoleBinding dev/b of Role dev/r would allow it, but is to ServiceAccount far-away/reporter, not to ServiceAccount home/reporter"
+	if why.Allowed || len(why.Nearest) != 1 || why.Nearest[0].Says != want {
+		t.Errorf("got %+v, want %s", why, want)
+	}
+}
+
 func attributes(e everybody, use Use) authorizer.Attributes {
 	return authorizer.AttributesRecord{
 		User: e.user, Verb: use.Verb, Namespace: use.Namespace, APIGroup: use.APIGroup, Resource: use.Resource,
@@ -135,7 +189,7 @@ func TestASubjectIsReadFromWhatPeopleWrite(t *testing.T) {
 		subject, err := ParseSubject(text)
 		got := ""
 		if err == nil {
-			got = describe(subject)
+			got = rbac.NameOf(subject)
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)

@@ -115,7 +115,7 @@ func added(b binding) []rbacv1.Subject {
 func (r *review) report(b binding, severity Severity, check, says, mend string, subjects ...rbacv1.Subject) {
 	f := Finding{Severity: severity, Check: check, Object: b.Ref, Role: &b.role, Says: says, Mend: mend}
 	for _, s := range subjects {
-		f.Subjects = append(f.Subjects, describe(s))
+		f.Subjects = append(f.Subjects, rbac.NameOf(s))
 	}
 	r.found = append(r.found, f)
 }

@@ -102,3 +102,8 @@ func (a *RBAC) ConfirmNoEscalation(_ context.Context, u user.Info, namespace str
 func (a *RBAC) RulesOf(_ context.Context, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, error) {
 	return a.index.RulesOf(namespace, ref)
 }
+
+// Nearest returns what u holds that comes nearest to a request (rbac.Index.Nearest).
+func (a *RBAC) Nearest(u user.Info, namespace string, q rbac.Request) []rbac.Miss {
+	return a.index.Nearest(u, namespace, q)
+}

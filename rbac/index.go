@@ -32,6 +32,7 @@ type Index struct {
 	mu       sync.Mutex
 	roles    map[roleKey]*role // those that exist or that bindings refer to
 	bindings map[bindingKey]*binding
+	places   places // nil until somebody asks
 }
 
 // NewIndex makes an index of nothing, by which nobody may do anything.
@@ -128,6 +129,7 @@ func (x *Index) setBinding(key bindingKey, ref rbacv1.RoleRef, subjects []rbacv1
 		g := &b.grants[i]
 		x.holdings.put(g.holder, x.holdings.get(g.holder).with(g))
 	}
+	x.places.add(b)
 	if old != nil {
 		x.retire(old)
 	}
@@ -147,6 +149,7 @@ func (x *Index) retire(b *binding) {
 			x.holdings.put(g.holder, rest)
 		} else {
 			x.holdings.remove(g.holder)
+			x.places.remove(g.holder)
 		}
 	}
 	b.role.bound--

@@ -21,6 +21,8 @@ const (
 // roleKey names a role; namespace is empty for a ClusterRole.
 type roleKey struct{ kind, namespace, name string }
 
+func (k roleKey) ref() Ref { return Ref{k.kind, k.namespace, k.name} }
+
 // roleKeyOf is the role that a binding in namespace refers to. Only a Role is
 // looked for in the binding's namespace.
 func roleKeyOf(ref rbacv1.RoleRef, namespace string) roleKey {

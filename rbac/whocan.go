@@ -81,12 +81,7 @@ func (b *binding) appendGrants(grants []Grant, rule rbacv1.PolicyRule) []Grant {
 		if b.names(b.grants[i].holder, i) {
 			continue
 		}
-		grants = append(grants, Grant{
-			Subject: b.grants[i].subject(),
-			Binding: b.key.ref(),
-			Role:    Ref{b.role.key.kind, b.role.key.namespace, b.role.key.name},
-			Rule:    rule,
-		})
+		grants = append(grants, b.grants[i].by(rule))
 	}
 	return grants
 }

@@ -59,7 +59,8 @@ func accessReviewer[T runtime.Object](kind accessKind[T]) func(Services) (review
 		if services.Authorizer == nil {
 			return nil, errors.New("no authorizer")
 		}
-		return access[T]{accessKind: kind, authorizer: services.Authorizer}, nil
+		explained := reasons{services.AccessExplainer, services.Authorizer}
+		return access[T]{accessKind: kind, authorizer: services.Authorizer, reasons: explained}, nil
 	}
 }
 
@@ -67,6 +68,7 @@ func accessReviewer[T runtime.Object](kind accessKind[T]) func(Services) (review
 type access[T runtime.Object] struct {
 	accessKind[T]
 	authorizer authorizer.UnconditionalAuthorizer
+	reasons    reasons
 }
 
 func (a access[T]) answer(ctx context.Context, review T) (T, error) {
@@ -75,13 +77,15 @@ func (a access[T]) answer(ctx context.Context, review T) (T, error) {
 		var none T
 		return none, err
 	}
-	decision, reason, err := a.authorizer.Authorize(ctx, attributes)
+	var request authorizer.Attributes = attributes
+	decision, reason, err := a.authorizer.Authorize(ctx, request)
 	*a.status(review) = authorizationv1.SubjectAccessReviewStatus{
 		Allowed:         decision == authorizer.DecisionAllow,
 		Denied:          decision == authorizer.DecisionDeny,
 		Reason:          reason,
 		EvaluationError: evaluationError(err, attributes),
 	}
+	a.reasons.add(ctx, a.status(review), request)
 	return review, nil
 }
 

@@ -15,6 +15,8 @@ import (
 // Services are the collaborators that single resources need. Each is declared
 // as a small interface in the file of the resource that calls it.
 type Services struct {
+	// AccessExplainer explains the refusals of access reviews; nil for nobody.
+	AccessExplainer AccessExplainer
 	// AdmissionPolicies are those that exist; nil for nobody who could tell.
 	AdmissionPolicies AdmissionPolicies
 	// APIAudiences are the audiences that a reviewed token must have when the

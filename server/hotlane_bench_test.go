@@ -29,7 +29,7 @@ var hot = []struct {
 }{
 	{"review of a good token", 105},
 	{"review of a bad signature", 480},
-	{"access of a resource", 112},
+	{"access of a resource", 128}, // refused, to a caller who is told what comes nearest
 	{"self review", 82},
 	{"token bound to a pod", 204},
 	{"the keys", 38},

@@ -32,6 +32,7 @@ func (h *house) services() (registry.Services, error) {
 		return registry.Services{}, fmt.Errorf("--service-cluster-ip-range: %w", err)
 	}
 	return registry.Services{
+		AccessExplainer:    h.rbac,
 		AdmissionPolicies:  policyParams{h.stores},
 		APIAudiences:       options.ServiceAccounts.APIAudiences,
 		Authorizer:         h.authorizer,

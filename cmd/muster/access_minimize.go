@@ -58,10 +58,10 @@ to replace are for you to delete.`,
 				return errors.New("what was done? give --audit-log FILE, the log that the server wrote with --audit-log-path")
 			}
 			if name == "" {
-				name = access.NameFor(subject)
+				name = access.NameForLeast(subject)
 			}
-			if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
-				return fmt.Errorf("--name %q is no name for a role: %s", name, strings.Join(faults, "; "))
+			if err := checkRoleName(name); err != nil {
+				return err
 			}
 			usage, err := readUsage(cmd, logs, since, func(string) bool { return names })
 			if err != nil {
@@ -84,6 +84,13 @@ to replace are for you to delete.`,
 	flags.BoolVar(&names, "resource-names", false, "Allow what was done with single objects for these alone.")
 	flags.StringVar(&name, "name", "", "Name of the roles and bindings; one made from SUBJECT if not given.")
 	return cmd
+}
+
+func checkRoleName(name string) error {
+	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+		return fmt.Errorf("--name %q is no name for a role: %s", name, strings.Join(faults, "; "))
+	}
+	return nil
 }
 
 // printManifests writes objects as kubectl apply reads them.

@@ -4,14 +4,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/muster-identity/muster/access"
 )
@@ -85,8 +83,8 @@ namespaces. It is whoever the kubeconfig says, as with muster run.`,
 }
 
 func checkReviewFlags(output, failOn, since string, logs []string) (least access.Severity, err error) {
-	if output != "" && output != "json" && output != "yaml" {
-		return 0, fmt.Errorf("-o %q is no format: json or yaml, or nothing for text", output)
+	if err := checkFormat(output, "json", "yaml"); err != nil {
+		return 0, err
 	}
 	if since != "" && len(logs) == 0 {
 		return 0, errors.New("--since goes with --audit-log: it takes a log to tell what was used")
@@ -107,15 +105,7 @@ func printFindings(w io.Writer, findings []access.Finding, format string) error 
 		if findings == nil {
 			findings = []access.Finding{}
 		}
-		text, err := json.MarshalIndent(map[string][]access.Finding{"findings": findings}, "", "  ")
-		if err == nil && format == "yaml" {
-			text, err = yaml.JSONToYAML(text)
-		}
-		if err != nil {
-			return fmt.Errorf("writing the findings: %w", err)
-		}
-		_, err = fmt.Fprintln(w, strings.TrimSuffix(string(text), "\n"))
-		return err
+		return printDocument(w, map[string][]access.Finding{"findings": findings}, format)
 	}
 	if len(findings) == 0 {
 		_, err := fmt.Fprintln(w, "nothing found")
