@@ -63,6 +63,7 @@ type Options struct {
 
 	Authentication  AuthenticationOptions
 	ServiceAccounts ServiceAccountOptions
+	Controllers     ControllerOptions
 }
 
 // ServiceAccountOptions are the settings of service account tokens.
@@ -148,6 +149,7 @@ func NewOptions() *Options {
 		EventTTL:              defaultEventTTL,
 		HotLane:               true,
 		Authentication:        newAuthenticationOptions(),
+		Controllers:           newControllerOptions(),
 		ServiceAccounts: ServiceAccountOptions{
 			Lookup:              true,
 			TokenConsistency:    LocalConsistency,
@@ -161,7 +163,6 @@ func NewOptions() *Options {
 	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = "application/vnd.kubernetes.protobuf"
 	o.Features.EnablePriorityAndFairness = false
-	o.Etcd.EnableGarbageCollection = false
 	return o
 }
 
@@ -204,6 +205,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Authentication.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
+	errs = append(errs, o.Controllers.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {
 		errs = append(errs, err)
