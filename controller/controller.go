@@ -266,6 +266,10 @@ func logger() klog.Logger {
 	return klog.Background().V(4)
 }
 
+// bulkWorkers is how many steps a controller makes at the same time whose work may
+// come in thousands: a write waits for the disk, which many share.
+const bulkWorkers = 16
+
 // watching starts the description of a controller to the library.
 func watching(m manager.Manager, name string, workers int) *builder.Builder {
 	return builder.ControllerManagedBy(m).Named(name).

@@ -76,8 +76,11 @@ func newEndedPods(direct client.Client, config *rest.Config, threshold int, now 
 
 func (e *endedPods) register(m manager.Manager) error { return m.Add(manager.RunnableFunc(e.run)) }
 
-// run follows pods and nodes, and looks through them now and then.
+// run follows pods and nodes, and looks through them now and then. It begins a
+// period late: whole pods are read, and a server that has just started has better
+// things to do.
 func (e *endedPods) run(ctx context.Context) error {
+	pause(ctx, endedPodsPeriod)
 	config := rest.CopyConfig(e.config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	clients, err := kubernetes.NewForConfig(config)

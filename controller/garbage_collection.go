@@ -69,7 +69,7 @@ func (g *garbageCollection) register(m manager.Manager) error {
 		return err
 	}
 	return builder.TypedControllerManagedBy[identity](m).Named("garbage-collection").
-		WithOptions(runtimecontroller.TypedOptions[identity]{MaxConcurrentReconciles: 8}).
+		WithOptions(runtimecontroller.TypedOptions[identity]{MaxConcurrentReconciles: bulkWorkers}).
 		WatchesRawSource(source.TypedFunc[identity](func(_ context.Context, queue workqueue.TypedRateLimitingInterface[identity]) error {
 			g.queue <- queue
 			return nil

@@ -58,7 +58,7 @@ func (l *legacyTokens) register(m manager.Manager) error {
 		return nil
 	}
 	return builder.TypedControllerManagedBy[tokenStep](m).Named("legacy-tokens").
-		WithOptions(runtimecontroller.TypedOptions[tokenStep]{MaxConcurrentReconciles: 4}).
+		WithOptions(runtimecontroller.TypedOptions[tokenStep]{MaxConcurrentReconciles: bulkWorkers}).
 		Watches(&corev1.Secret{}, handler.TypedFuncs[client.Object, tokenStep]{
 			CreateFunc: func(_ context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[tokenStep]) {
 				queue.Add(tokenStep{NamespacedName: client.ObjectKeyFromObject(e.Object)})

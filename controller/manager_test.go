@@ -129,7 +129,6 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 		"configmaps metadata.name=kube-root-ca.crt",
 		"leases identity.muster.id/run=true",
 		"namespaces",
-		"nodes",
 		"pods",
 		"pods identity.muster.id/run=true",
 		"secrets type=bootstrap.kubernetes.io/token",

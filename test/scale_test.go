@@ -37,6 +37,23 @@ import (
 // The size of these tests: 1 is what is promised, and is held to it; less is tried in passing, and measured alone.
 var scale = flag.Float64("scale.factor", 0.01, "the size of the tests of scale, as part of 10,000 namespaces, or 100,000 accounts, 100,000 pods and 20,000 secrets")
 
+var scaleProfiles = flag.String("scale.profiles", "", "a folder for profiles of the memory in TestARestartWithManyObjectsIsQuickAndSmall")
+
+// profile keeps a profile of the memory of a server.
+func profile(t *testing.T, client kubernetes.Interface, name string) {
+	t.Helper()
+	if *scaleProfiles == "" {
+		return
+	}
+	raw, err := client.CoreV1().RESTClient().Get().AbsPath("/debug/pprof/heap").DoRaw(t.Context())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(*scaleProfiles, name), raw, 0o600)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func scaled(full int) int { return max(1, int(*scale*float64(full))) }
 
 // filling is a store without a server, and what is put into it.
@@ -84,6 +101,8 @@ func fill(t *testing.T, data string, objects func(f *filling)) {
 	config.Name, config.Dir = "muster", filepath.Join(data, "etcd")
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	config.UnsafeNoFsync = true
+	// A store of this size is not the log of one morning.
+	config.SnapshotCount, config.SnapshotCatchUpEntries = 100, 100
 	config.TickMs, config.ElectionMs = 10, 100
 	listen := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{listen}, []url.URL{listen}
@@ -171,10 +190,11 @@ func TestARestartWithManyObjectsIsQuickAndSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := client.CoreV1().ConfigMaps("default").Get(t.Context(), "kube-root-ca.crt", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var bundle *corev1.ConfigMap
+	eventually(t, "there is a bundle", func() bool {
+		bundle, err = client.CoreV1().ConfigMaps("default").Get(t.Context(), "kube-root-ca.crt", metav1.GetOptions{})
+		return err == nil
+	})
 	server.end(syscall.SIGTERM)
 
 	const per = 100 // accounts and pods in a namespace
@@ -215,6 +235,7 @@ func TestARestartWithManyObjectsIsQuickAndSmall(t *testing.T) {
 	if client, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
+	profile(t, client, "ready")
 	// The last of the promises is kept when the controllers have seen everything; wait until they rest.
 	last := fmt.Sprintf("team-%d", namespaces-1)
 	eventually(t, "the last namespace has its bundle", func() bool {
@@ -228,6 +249,7 @@ func TestARestartWithManyObjectsIsQuickAndSmall(t *testing.T) {
 		}
 		used = next
 	}
+	profile(t, client, "rest")
 	now, most = memory(t, server.cmd.Process.Pid)
 	t.Logf("at rest after %.1f s, with %d MiB, at most %d MiB, and %.1f s of processor time", time.Since(began).Seconds(), now, most, processorTime(t, server.cmd.Process.Pid).Seconds())
 	if *scale < 1 {
