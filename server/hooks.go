@@ -73,7 +73,14 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 			}
 			return controller.EnsureAggregation(ctx, client)
 		}},
-		{"controllers", h.controllers.starting(controllers.Run)},
+		{"controllers", h.controllers.starting(func(ctx context.Context) error {
+			// They read as much again as the live view does, and nobody waits for them.
+			select {
+			case <-h.fed:
+			case <-ctx.Done():
+			}
+			return controllers.Run(ctx)
+		})},
 		{"certificate-renewal", h.renewCertificates},
 		{"authentication-config", h.reloadConfiguration},
 		{"signing-keys", h.followKeys},
@@ -175,6 +182,7 @@ func (h *house) feed(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+	close(h.fed)
 	return nil
 }
 
