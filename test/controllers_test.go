@@ -5,8 +5,10 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/muster-identity/muster/mustertest"
+	"github.com/muster-identity/muster/server"
 )
 
 // tokenSecret makes a Secret for a token of an account.
@@ -125,10 +128,10 @@ func TestASecretThatGoesIsStruckOffTheListOfItsAccount(t *testing.T) {
 
 func TestTheDefaultAccountComesBackAndItsOldTokensDoNot(t *testing.T) {
 	t.Parallel()
-	server := mustertest.Start(t)
-	server.Namespace("dev")
-	client := server.Client()
-	old := server.ServiceAccount("dev", "default").BearerToken
+	started := mustertest.Start(t)
+	started.Namespace("dev")
+	client := started.Client()
+	old := started.ServiceAccount("dev", "default").BearerToken
 	accounts := client.CoreV1().ServiceAccounts("dev")
 	before, err := accounts.Get(t.Context(), "default", metav1.GetOptions{})
 	if err != nil {
@@ -228,10 +231,10 @@ func TestWhatAnObjectOwnsEndsWithIt(t *testing.T) {
 
 func TestOwnersThatCannotBeAreTreatedAsInKubernetes(t *testing.T) {
 	t.Parallel()
-	server := mustertest.Start(t)
-	server.Namespace("dev")
-	server.Namespace("other")
-	client := server.Client()
+	started := mustertest.Start(t)
+	started.Namespace("dev")
+	started.Namespace("other")
+	client := started.Client()
 	maps := client.CoreV1().ConfigMaps("dev")
 	created := func(namespace, name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
 		t.Helper()
@@ -281,4 +284,49 @@ func TestObjectsThatOwnEachOtherCanBeDeletedInTheForeground(t *testing.T) {
 		t.Fatal(err)
 	}
 	mapsGone(t, client, "one", "two")
+}
+
+// A token that Kubernetes once made by itself and nobody uses is refused after a year, and gone after another. The clock
+// is the server's.
+func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
+	t.Parallel()
+	var offset atomic.Int64
+	options := server.NewOptions()
+	options.SecureServing.BindAddress, options.SecureServing.BindPort = net.IPv4(127, 0, 0, 1), 0
+	s := &server.Server{
+		DataDir: t.TempDir(), Options: options, UnsafeNoSync: true,
+		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client, err := kubernetes.NewForConfig(s.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeNamespace(t.Context(), client, "dev"); err != nil {
+		t.Fatal(err)
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, Secrets: []corev1.ObjectReference{{Name: "auto"}}}
+	if _, err := client.CoreV1().ServiceAccounts("dev").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	tokenSecret(t, client, "auto", "robot")
+	tokenSecret(t, client, "manual", "robot")
+	old := filled(t, client, "auto")
+	const more = 367 * 24 * time.Hour
+	offset.Add(int64(more))
+	eventually(t, "the token is marked as invalid", func() bool {
+		secret, err := client.CoreV1().Secrets("dev").Get(t.Context(), "auto", metav1.GetOptions{})
+		return err == nil && secret.Labels["kubernetes.io/legacy-token-invalid-since"] != ""
+	})
+	if statusOf(t, client, string(old.Data["token"])).Authenticated {
+		t.Error("the token is accepted, though nobody has used it for a year")
+	}
+	offset.Add(int64(2 * more)) // its refusal was a use, as Kubernetes counts
+	secretGone(t, client, "auto")
+	if secret := filled(t, client, "manual"); len(secret.Labels) != 0 {
+		t.Errorf("a secret that was made by hand has the labels %v", secret.Labels)
+	}
 }
