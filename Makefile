@@ -1,6 +1,7 @@
 # make            builds bin/muster
 # make demo       builds what the demo needs and runs it
 # make test       vets and tests everything, with the race detector where there is a C compiler
+# make soak       kills servers under load, a hundred times each, and looks what is left; takes a while
 # make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
 # make bench-go   runs the benchmarks of the packages
 # make lint       formatting, go vet, staticcheck
@@ -21,7 +22,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test bench bench-go bench-check conformance-kubernetes lint vet generate clean always
+.PHONY: binaries demo test soak bench bench-go bench-check conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -55,6 +56,9 @@ demo: binaries
 
 test: binaries vet
 	scripts/test
+
+soak: binaries
+	go test $(REPRODUCIBLE) -count=1 -timeout 2h -run 'AcknowledgedIsLost|HalfDone' ./test -args -crash.rounds 100 -converge.rounds 100
 
 # Muster alone is measured without building the others.
 bench: bench-check bin/muster bin/bench $(if $(findstring -only muster,$(subst =, ,$(ARGS))),,$(PEERS))

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	identityv1 "github.com/muster-identity/muster/identity/v1"
@@ -48,7 +49,11 @@ func cacheOptions(rootCA string) cache.Options {
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.ServiceAccount{}: {Field: fields.OneTermEqualSelector(metav1.ObjectNameField, defaultAccount)},
+			&corev1.ServiceAccount{}: {Transform: bareMetadata},
+			&corev1.Secret{}: {
+				Field:     fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken)),
+				Transform: withoutToken(rootCA),
+			},
 			&corev1.ConfigMap{}: {
 				Field:     fields.OneTermEqualSelector(metav1.ObjectNameField, rootCAConfigMap),
 				Transform: shareBundle(rootCA),
@@ -57,9 +62,8 @@ func cacheOptions(rootCA string) cache.Options {
 				Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {}},
 				Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, kubernetesService),
 			},
-			&corev1.Pod{}:           {Label: runSelector()},
-			&coordinationv1.Lease{}: {Label: runSelector()},
-
+			&corev1.Pod{}:                 {Label: runSelector()},
+			&coordinationv1.Lease{}:       {Label: runSelector()},
 			&identityv1.TokenRevocation{}: {},
 		},
 	}
@@ -79,6 +83,33 @@ func shareBundle(bundle string) func(any) (any, error) {
 		}
 		return strip(object)
 	}
+}
+
+// bareMetadata keeps of an object no more than which one it is: there are many.
+func bareMetadata(object any) (any, error) {
+	if accessor, ok := object.(metav1.Object); ok {
+		accessor.SetLabels(nil)
+		accessor.SetAnnotations(nil)
+		accessor.SetManagedFields(nil)
+	}
+	return object, nil
+}
+
+// ownCache is one beside the shared cache, for objects of a kind of which that has
+// others. It lives as long as the manager.
+func ownCache(m manager.Manager, config *rest.Config, object client.Object, what cache.ByObject) (cache.Cache, error) {
+	mapper, err := staticMapper(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	own, err := cache.New(config, cache.Options{
+		Mapper: mapper, DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{object: what},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return own, m.Add(own)
 }
 
 // kinds are the types that controllers deal with.

@@ -29,7 +29,9 @@ func fakeStore(objects ...client.Object) client.WithWatch {
 	if err != nil {
 		panic(err)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithStatusSubresource(&corev1.Namespace{}).WithObjects(objects...).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithStatusSubresource(&corev1.Namespace{}).
+		WithIndex(&corev1.Secret{}, "type", func(o client.Object) []string { return []string{string(o.(*corev1.Secret).Type)} }).
+		WithObjects(objects...).Build()
 }
 
 // reconciled makes one step and returns when the next is due.

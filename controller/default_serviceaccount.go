@@ -60,7 +60,7 @@ func newDefaultServiceAccounts(c client.Client) *defaultServiceAccounts {
 }
 
 func (d *defaultServiceAccounts) register(m manager.Manager) error {
-	return watching(m, "default-serviceaccount", 2).
+	return watching(m, "default-serviceaccount", bulkWorkers).
 		For(&corev1.Namespace{}, builder.OnlyMetadata).
 		WatchesMetadata(&corev1.ServiceAccount{}, handler.EnqueueRequestsFromMapFunc(namespaceOf), builder.WithPredicates(onlyDeletes())).
 		Complete(ordinary(d))

@@ -7,26 +7,31 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // endings keeps out of the log what the library calls an error when it is told
-// to stop before it has started: that it waited for a cache, or for anything,
-// and does no longer.
-type endings struct{ logr.LogSink }
+// to stop before it has started: that it waited for a cache and does no longer.
+type endings struct {
+	logr.LogSink
+	// begun is set before the library is told to stop.
+	begun *atomic.Bool
+}
 
-// withoutEndings is the logger without them.
-func withoutEndings(l logr.Logger) logr.Logger {
+// withoutEndings is the logger without them, once begun is set.
+func withoutEndings(l logr.Logger, begun *atomic.Bool) logr.Logger {
 	sink := l.GetSink()
 	if deep, ok := sink.(logr.CallDepthLogSink); ok {
 		sink = deep.WithCallDepth(1) // an error is still logged where it comes from
 	}
-	return l.WithSink(endings{sink})
+	return l.WithSink(endings{sink, begun})
 }
 
-// The words of the library for a wait that has ended with its context.
+// The words of the library for a wait that has ended with its context. What was
+// waited for is not always to be told from the error.
 var waits = []string{
 	"failed to get informer from cache",
 	"Could not wait for Cache to sync",
@@ -41,15 +46,17 @@ func isEnding(err error) bool {
 
 // Error logs what is one.
 func (e endings) Error(err error, message string, pairs ...any) {
-	if !isEnding(err) || !slices.Contains(waits, message) {
+	if !slices.Contains(waits, message) || !e.begun.Load() && !isEnding(err) {
 		e.LogSink.Error(err, message, pairs...)
 	}
 }
 
 // WithValues is the same sink with more to say.
 func (e endings) WithValues(pairs ...any) logr.LogSink {
-	return endings{e.LogSink.WithValues(pairs...)}
+	return endings{e.LogSink.WithValues(pairs...), e.begun}
 }
 
 // WithName is the same sink under a name.
-func (e endings) WithName(name string) logr.LogSink { return endings{e.LogSink.WithName(name)} }
+func (e endings) WithName(name string) logr.LogSink {
+	return endings{e.LogSink.WithName(name), e.begun}
+}

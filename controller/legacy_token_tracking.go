@@ -44,26 +44,16 @@ type legacyTokenTracking struct {
 	notBefore time.Time
 }
 
-func newLegacyTokenTracking(c client.Client, config *rest.Config) *legacyTokenTracking {
-	return &legacyTokenTracking{client: c, config: config, now: time.Now}
+func newLegacyTokenTracking(c client.Client, config *rest.Config, now func() time.Time) *legacyTokenTracking {
+	return &legacyTokenTracking{client: c, config: config, now: now}
 }
 
 func (l *legacyTokenTracking) register(m manager.Manager) error {
-	mapper, err := staticMapper(nil, nil)
-	if err != nil {
-		return err
-	}
-	one, err := cache.New(l.config, cache.Options{
-		Mapper: mapper,
-		ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
-			Namespaces: map[string]cache.Config{metav1.NamespaceSystem: {}},
-			Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, trackingConfigMap),
-		}},
+	one, err := ownCache(m, l.config, &corev1.ConfigMap{}, cache.ByObject{
+		Namespaces: map[string]cache.Config{metav1.NamespaceSystem: {}},
+		Field:      fields.OneTermEqualSelector(metav1.ObjectNameField, trackingConfigMap),
 	})
 	if err != nil {
-		return err
-	}
-	if err := m.Add(one); err != nil {
 		return err
 	}
 	return watching(m, "legacy-token-tracking", 1).

@@ -47,8 +47,8 @@ func NewLegacyTokenUses() *LegacyTokenUses {
 // write however often it is noted meanwhile.
 func (u *LegacyTokenUses) Note(use LegacyTokenUse) { u.queue.Add(use) }
 
-// Start writes until ctx ends, and then what has been noted by then.
-func (u *LegacyTokenUses) Start(ctx context.Context) error {
+// write writes until ctx ends, and then what has been noted by then.
+func (u *LegacyTokenUses) write(ctx context.Context) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
@@ -58,7 +58,6 @@ func (u *LegacyTokenUses) Start(ctx context.Context) error {
 	for u.next(context.WithoutCancel(ctx)) {
 	}
 	<-drained
-	return nil
 }
 
 // next writes one use. It is false when there will be no more.

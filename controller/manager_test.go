@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 )
 
@@ -77,7 +76,7 @@ func emptyList(r *http.Request, resource string) string {
 	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
 		return fmt.Sprintf(list, "PartialObjectMetadataList", "meta.k8s.io/v1")
 	}
-	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "services": "Service", "tokenrevocations": "TokenRevocation"}
+	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "nodes": "Node", "pods": "Pod", "secrets": "Secret", "services": "Service", "tokenrevocations": "TokenRevocation"}
 	version := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
 	version = strings.TrimSuffix(strings.TrimSuffix(version, "/"+resource), "/namespaces/default")
 	version = strings.TrimSuffix(version, "/namespaces/kube-system")
@@ -107,9 +106,12 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	m, err := New(Config{
-		Client:     &rest.Config{Host: server.URL},
-		RootCA:     []byte("PEM"),
-		Namespaced: []schema.GroupVersionResource{corev1.SchemeGroupVersion.WithResource("pods")},
+		Client: &rest.Config{Host: server.URL},
+		RootCA: []byte("PEM"),
+		Resources: []Resource{
+			{corev1.SchemeGroupVersion.WithResource("pods"), "Pod", true},
+			{corev1.SchemeGroupVersion.WithResource("events"), "Event", true},
+		},
 		ServiceIP:  netip.MustParseAddr("10.0.0.1"),
 		SecurePort: 6443,
 	})
@@ -127,8 +129,10 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 		"configmaps metadata.name=kube-root-ca.crt",
 		"leases identity.muster.id/run=true",
 		"namespaces",
+		"pods",
 		"pods identity.muster.id/run=true",
-		"serviceaccounts metadata.name=default",
+		"secrets type=bootstrap.kubernetes.io/token",
+		"serviceaccounts",
 		"services metadata.name=kubernetes",
 		"tokenrevocations",
 	}

@@ -40,7 +40,7 @@ func newRootCA(c client.Client, bundle string) *rootCA {
 }
 
 func (r *rootCA) register(m manager.Manager) error {
-	return watching(m, "root-ca", 2).
+	return watching(m, "root-ca", bulkWorkers).
 		For(&corev1.Namespace{}, builder.OnlyMetadata).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(namespaceOf)).
 		Complete(ordinary(r))

@@ -113,6 +113,11 @@ func (d *Definition[T]) GroupVersionResource() schema.GroupVersionResource {
 	return d.GroupVersion.WithResource(d.Plural)
 }
 
+// GroupVersionKind is the kind of its objects.
+func (d *Definition[T]) GroupVersionKind() schema.GroupVersionKind {
+	return d.GroupVersion.WithKind(d.Kind)
+}
+
 // Namespaced tells whether its objects live in namespaces.
 func (d *Definition[T]) Namespaced() bool { return !d.ClusterScoped }
 

@@ -66,7 +66,7 @@ func refusedFlags() map[string]string {
 		"etcd-servers-overrides":       "all resources live in one store: the live view needs one order of revisions",
 		"storage-backend":              "there is one: etcd",
 		"default-watch-cache-size":     "deprecated upstream and without effect",
-		"enable-garbage-collector":     "there is no garbage collector that would clear the finalizers it sets",
+		"enable-garbage-collector":     "the garbage collector is part of every server",
 		"enable-priority-and-fairness": "its objects (flowcontrol.apiserver.k8s.io) are not served; --max-requests-inflight limits",
 
 		"authentication-kubeconfig": delegated, "authentication-skip-lookup": delegated,
@@ -125,6 +125,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews, reads of one object and the documents of OIDC discovery a short path through the server. The answers are the same without it.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 	o.ServiceAccounts.addFlags(fs)
+	o.Controllers.addFlags(fs)
 }
 
 func (o *ServiceAccountOptions) addFlags(fs *pflag.FlagSet) {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -49,9 +48,12 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		return nil, err
 	}
 	controllers, err := controller.New(controller.Config{
-		Client: s.loopback, RootCA: rootCA, Namespaced: namespaced(resources),
+		Client: s.loopback, RootCA: rootCA, Resources: controlled(resources),
 		ServiceIP: service, SecurePort: s.addresses.port,
-		LegacyTokenUses: h.legacyUses,
+		LegacyTokenUses: h.legacyUses, SignLegacyToken: h.legacySigner(),
+		LegacyTokenCleanUpPeriod: s.Options.Controllers.LegacyTokenCleanUpPeriod,
+		TerminatedPodThreshold:   s.Options.Controllers.TerminatedPodThreshold,
+		Election:                 s.election(), Now: s.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -72,24 +74,19 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 			}
 			return controller.EnsureAggregation(ctx, client)
 		}},
-		{"controllers", h.controllers.starting(controllers.Run)},
+		{"controllers", h.controllers.starting(func(ctx context.Context) error {
+			// They read as much again as the live view does, and nobody waits for them.
+			select {
+			case <-h.fed:
+			case <-ctx.Done():
+			}
+			return controllers.Run(ctx)
+		})},
 		{"certificate-renewal", h.renewCertificates},
 		{"authentication-config", h.reloadConfiguration},
 		{"authorization-config", h.reloadAuthorization},
 		{"signing-keys", h.followKeys},
 	}, nil
-}
-
-// namespaced are the stored resources that live in namespaces.
-func namespaced(resources []registry.Resource) []schema.GroupVersionResource {
-	var names []schema.GroupVersionResource
-	for _, resource := range resources {
-		// Two groups serve the same events; one is enough.
-		if name := resource.GroupVersionResource(); resource.Stored() && resource.Namespaced() && name.Group != eventsv1.GroupName {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // bootstrapRoles brings the default roles and bindings into the store.
@@ -187,6 +184,7 @@ func (h *house) feed(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+	close(h.fed)
 	return nil
 }
 

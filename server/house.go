@@ -71,6 +71,8 @@ type house struct {
 	standing  []*standing
 
 	controllers *worker
+	// fed is closed when the live view has seen all there was.
+	fed chan struct{}
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
@@ -78,7 +80,7 @@ type house struct {
 func (s *Server) newHouse() (*house, error) {
 	h := &house{
 		server: s, stores: stores{}, documents: map[string]hotlane.Document{}, keys: keyring.New(nil),
-		controllers: newWorker(s), legacyUses: controller.NewLegacyTokenUses(),
+		controllers: newWorker(s), fed: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
 	}
 	var err error
 	if h.origin, err = newOrigin(s.store.StorageConfig.Transport); err != nil {

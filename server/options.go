@@ -64,6 +64,7 @@ type Options struct {
 	Authentication  AuthenticationOptions
 	Authorization   AuthorizationOptions
 	ServiceAccounts ServiceAccountOptions
+	Controllers     ControllerOptions
 }
 
 // ServiceAccountOptions are the settings of service account tokens.
@@ -151,6 +152,7 @@ func NewOptions() *Options {
 		Admission:             AdmissionOptions{MountableSecrets: KubernetesMountableSecrets},
 		Authentication:        newAuthenticationOptions(),
 		Authorization:         newAuthorizationOptions(),
+		Controllers:           newControllerOptions(),
 		ServiceAccounts: ServiceAccountOptions{
 			Lookup:              true,
 			TokenConsistency:    LocalConsistency,
@@ -164,7 +166,6 @@ func NewOptions() *Options {
 	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = "application/vnd.kubernetes.protobuf"
 	o.Features.EnablePriorityAndFairness = false
-	o.Etcd.EnableGarbageCollection = false
 	return o
 }
 
@@ -210,6 +211,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.Authentication.validate()...)
 	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
+	errs = append(errs, o.Controllers.validate()...)
 	errs = append(errs, o.validateFiles()...)
 	if _, err := o.serviceRange(); err != nil {
 		errs = append(errs, err)

@@ -252,54 +252,6 @@ func TestPodsWaitForWhoeverRunsThem(t *testing.T) {
 	}
 }
 
-func TestOwnersTakeNothingAlong(t *testing.T) {
-	t.Parallel()
-	client := dev(t)
-	maps := client.CoreV1().ConfigMaps("dev")
-	owner, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	owned := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Name:            "owned",
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID}},
-	}}
-	if _, err := maps.Create(t.Context(), owned, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	// With nobody to take along what it owns, an owner does not wait for that either.
-	if err := maps.Delete(t.Context(), owner.Name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationForeground)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := maps.Get(t.Context(), owner.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the deleted owner: got error %v, want that it is not found", err)
-	}
-	settle(t, client)
-	if _, err := maps.Get(t.Context(), owned.Name, metav1.GetOptions{}); err != nil {
-		t.Errorf("what it owned: %v", err)
-	}
-}
-
-func TestSecretsAreNotFilledWithTokens(t *testing.T) {
-	t.Parallel()
-	client := dev(t)
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: "old", Annotations: map[string]string{corev1.ServiceAccountNameKey: "reporter"}},
-		Type:       corev1.SecretTypeServiceAccountToken,
-	}
-	if _, err := client.CoreV1().Secrets("dev").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	settle(t, client)
-	got, err := client.CoreV1().Secrets("dev").Get(t.Context(), "old", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got.Data) != 0 {
-		t.Errorf("the secret has %d keys, want none", len(got.Data))
-	}
-}
-
 func TestNodesAreAuthorizedUnlessSomebodySaysOtherwise(t *testing.T) {
 	t.Parallel()
 	client := dev(t)

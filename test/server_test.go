@@ -89,9 +89,9 @@ func launch(dir string, flags ...string) (*process, <-chan string, error) {
 }
 
 // run launches a server with a data dir for a test that is no script, and waits until it is ready.
-func run(t *testing.T, data string) (*process, *rest.Config) {
+func run(t *testing.T, data string, flags ...string) (*process, *rest.Config) {
 	t.Helper()
-	p, line, err := launch(filepath.Dir(data), "--data-dir", data)
+	p, line, err := launch(filepath.Dir(data), append([]string{"--data-dir", data}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

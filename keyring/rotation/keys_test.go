@@ -373,3 +373,28 @@ func TestALedgerThatHasGoneIsNotBegunAnew(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The token of a Secret lasts as long as the Secret.
+func TestTheKeyOfATokenThatDoesNotExpireStays(t *testing.T) {
+	t.Parallel()
+	c := &clock{}
+	one := open(t, newMemory(), c)
+	signed(t, one, rotation.MaxLongest)
+	old := one.ring.Current().Keys()[0]
+	for range 8 { // two years of rotations
+		c.advance(90 * day)
+		if _, err := one.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.advance(rotation.Lead)
+		if _, err := one.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if signs := one.ring.Current().Keys()[0]; signs.ID == old.ID {
+		t.Fatal("the key was not replaced")
+	}
+	if _, verifies := one.ring.Current().Key(old.ID); !verifies {
+		t.Error("the key does not verify any more, though it has signed a token that does not expire")
+	}
+}
