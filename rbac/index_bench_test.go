@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,6 +82,32 @@ func TestADecisionDoesNotAllocate(t *testing.T) { // AllocsPerRun wants to be al
 			t.Errorf("%s: %v allocations", name, allocs)
 		}
 	}
+}
+
+// A decision costs what the subject's own bindings cost. The best of many short
+// turns is compared: others on the machine make some slower and none faster.
+func TestADecisionCostsTheSameAmongManyBindings(t *testing.T) {
+	few, many := indexOf(crowd(10)), indexOf(crowd(100_000))
+	u, request := me()
+	turn := func(index *rbac.Index) time.Duration {
+		start := time.Now()
+		for range 50 {
+			index.Decide(u, request)
+		}
+		return time.Since(start)
+	}
+	const most = 1.1
+	var ratio float64
+	for range 5 { // a machine may be busy for longer than a series of turns
+		amongFew, amongMany := time.Hour, time.Hour
+		for range 1000 {
+			amongFew, amongMany = min(amongFew, turn(few)), min(amongMany, turn(many))
+		}
+		if ratio = float64(amongMany) / float64(amongFew); ratio <= most {
+			return
+		}
+	}
+	t.Errorf("among 100,000 bindings a decision takes %.2f times what it takes among 10, want at most %.2f", ratio, most)
 }
 
 func BenchmarkDecide(b *testing.B) {

@@ -41,7 +41,9 @@ func (k roleKey) missing() error {
 }
 
 // notFound is the same as the API words it, with the name of the resource.
-func (k roleKey) notFound() error { return k.notFoundAs(rbacv1.Resource(strings.ToLower(k.kind) + "s")) }
+func (k roleKey) notFound() error {
+	return k.notFoundAs(rbacv1.Resource(strings.ToLower(k.kind) + "s"))
+}
 
 func (k roleKey) notFoundAs(resource schema.GroupResource) error {
 	if err := k.unsupported(); err != nil {

@@ -62,7 +62,7 @@ func (c chance) policy() []object {
 	if c.in(2) {
 		all = append(all, c.aggregate("r5", "part"), c.aggregate("r6", "whole"))
 	}
-	for i := range c.IntN(4) {
+	for i := range 1 + c.IntN(4) {
 		all = append(all, c.binding("", fmt.Sprintf("b%d", i+1)))
 	}
 	return all
@@ -71,7 +71,7 @@ func (c chance) policy() []object {
 // role is one of a namespace, or of the cluster where there is none.
 func (c chance) role(namespace, name string) object {
 	var rules []rbacv1.PolicyRule
-	for range c.IntN(4) {
+	for range c.IntN(6) {
 		rules = append(rules, c.rule(namespace == ""))
 	}
 	if namespace != "" {
@@ -114,7 +114,7 @@ func (c chance) rule(paths bool) rbacv1.PolicyRule {
 		}
 	}
 	return rbacv1.PolicyRule{
-		Verbs:         c.some(1, 3, "get", "get", "list", "delete", "create", "*"),
+		Verbs:         c.some(1, 3, "get", "get", "list", "create", "*", "*"),
 		APIGroups:     c.some(1, 2, "", "", "batch", "apps", "*"),
 		Resources:     c.some(1, 3, "pods", "pods", "pods/log", "jobs", "secrets", "*/log", "*/status", "*", "pods/*", "log"),
 		ResourceNames: c.some(0, c.IntN(3), "x", "y"),
@@ -136,7 +136,7 @@ func (c chance) binding(namespace, name string) object {
 // subjects are of every sort; only in a namespace may an account be without one.
 func (c chance) subjects(namespaced bool) []rbacv1.Subject {
 	var subjects []rbacv1.Subject
-	for range c.IntN(4) {
+	for range c.IntN(6) {
 		switch c.IntN(3) {
 		case 0:
 			subjects = append(subjects, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: c.one("ann", "ben", "cid", "system:serviceaccount:a:bot")})

@@ -61,6 +61,14 @@ func (c chance) identity() identity {
 	}
 }
 
+// writer is one of those who may write roles and bindings.
+func (c chance) writer() identity {
+	if c.in(3) {
+		return identity{User: "system:serviceaccount:a:bot"}
+	}
+	return identity{User: c.one("ann", "ben"), Groups: c.some(0, 2, "crew", "system:serviceaccounts", "ann")}
+}
+
 func (c chance) access() question {
 	u := c.identity()
 	spec := authorizationv1.SubjectAccessReviewSpec{User: u.User, Groups: append(u.Groups, c.some(0, 2, "system:authenticated", "system:serviceaccounts", "system:serviceaccounts:a")...)}
@@ -90,8 +98,8 @@ func (c chance) attributes() *authorizationv1.ResourceAttributes {
 		}
 	}
 	attributes := &authorizationv1.ResourceAttributes{
-		Namespace: c.one("a", "a", "b", "b", "c", ""), Verb: c.one("get", "get", "list", "create", "delete", "*"),
-		Group: c.one("", "", "batch", "apps", "*"), Resource: c.one("pods", "pods", "jobs", "secrets", "log", "*"),
+		Namespace: c.one("a", "a", "a", "b", "b", "b", "c", ""), Verb: c.one("get", "get", "list", "list", "create", "delete", "*"),
+		Group: c.one("", "", "", "batch", "apps", "*"), Resource: c.one("pods", "pods", "pods", "jobs", "secrets", "log", "*"),
 		Subresource: c.one("", "", "", "log", "status", "*"), Name: c.one("", "x", "y", "z"),
 	}
 	if c.in(10) {
@@ -113,6 +121,9 @@ func (c chance) rulesOf() question {
 func (c chance) write(policy []object) question {
 	namespace, name := c.one("a", "b", ""), "new"
 	asked := question{Sort: writes, As: c.identity(), Method: http.MethodPost}
+	if !c.in(5) {
+		asked.As = c.writer()
+	}
 	made := c.role(namespace, name)
 	if c.in(2) {
 		made = c.binding(namespace, name)
