@@ -2,6 +2,7 @@
 # make demo       builds what the demo needs and runs it
 # make test       vets and tests everything, with the race detector where there is a C compiler
 # make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
+# make truth      asks kube-apiserver and Muster the same about random policies; ARGS=--help tells what may be chosen
 # make bench-go   runs the benchmarks of the packages
 # make lint       formatting, go vet, staticcheck
 # make generate   writes the OpenAPI definitions and the deep copies anew
@@ -21,7 +22,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test bench bench-go bench-check conformance-kubernetes lint vet generate clean always
+.PHONY: binaries demo test bench truth bench-go bench-check conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -36,11 +37,14 @@ bin/signer: always
 # What Muster is measured with and against is built in a module of its own. Kubernetes takes ten minutes, the first time.
 # A change of go.mod may ask for one there: cd bench && go mod tidy.
 BENCH   := cd bench &&
-DRIVER  := . ./load ./system
+DRIVER  := . ./load ./system ./truth
 PEERS   := bin/kube-apiserver bin/etcd
 
 bin/bench: always
 	$(BENCH) $(BUILD) -o ../$@ .
+
+bin/truth: always
+	$(BENCH) $(BUILD) -o ../$@ ./truth
 
 $(PEERS) bin/kube-controller-manager: always
 	$(BENCH) $(BUILD) -o ../$@ ./$(notdir $@)
@@ -59,6 +63,9 @@ test: binaries vet
 # Muster alone is measured without building the others.
 bench: bench-check bin/muster bin/bench $(if $(findstring -only muster,$(subst =, ,$(ARGS))),,$(PEERS))
 	bin/bench $(ARGS)
+
+truth: bench-check bin/muster bin/truth $(PEERS) bin/kube-controller-manager
+	bin/truth $(ARGS)
 
 bench-check:
 	$(BENCH) go vet $(REPRODUCIBLE) $(DRIVER)
