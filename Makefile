@@ -3,6 +3,7 @@
 # make test       vets and tests everything, with the race detector where there is a C compiler
 # make soak       kills servers under load, a hundred times each, and looks what is left; takes a while
 # make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
+# make truth      asks kube-apiserver and Muster the same about random policies; ARGS=--help tells what may be chosen
 # make bench-go   runs the benchmarks of the packages
 # make lint       formatting, go vet, staticcheck
 # make generate   writes the OpenAPI definitions and the deep copies anew
@@ -22,7 +23,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test soak bench bench-go bench-check conformance-kubernetes lint vet generate clean always
+.PHONY: binaries demo test soak bench truth bench-go bench-check conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -37,11 +38,14 @@ bin/signer: always
 # What Muster is measured with and against is built in a module of its own. Kubernetes takes ten minutes, the first time.
 # A change of go.mod may ask for one there: cd bench && go mod tidy.
 BENCH   := cd bench &&
-DRIVER  := . ./load ./system
+DRIVER  := . ./load ./system ./truth
 PEERS   := bin/kube-apiserver bin/etcd
 
 bin/bench: always
 	$(BENCH) $(BUILD) -o ../$@ .
+
+bin/truth: always
+	$(BENCH) $(BUILD) -o ../$@ ./truth
 
 $(PEERS) bin/kube-controller-manager: always
 	$(BENCH) $(BUILD) -o ../$@ ./$(notdir $@)
@@ -63,6 +67,9 @@ soak: binaries
 # Muster alone is measured without building the others.
 bench: bench-check bin/muster bin/bench $(if $(findstring -only muster,$(subst =, ,$(ARGS))),,$(PEERS))
 	bin/bench $(ARGS)
+
+truth: bench-check bin/muster bin/truth $(PEERS) bin/kube-controller-manager
+	bin/truth $(ARGS)
 
 bench-check:
 	$(BENCH) go vet $(REPRODUCIBLE) $(DRIVER)

@@ -9,9 +9,11 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/muster-identity/muster/rbac"
 )
@@ -91,9 +93,13 @@ func (a *RBAC) RulesFor(_ context.Context, u user.Info, namespace string) (resou
 
 // ConfirmNoEscalation returns nil if what u may do in namespace covers the
 // rules, and an *rbac.EscalationError else. An empty namespace means the whole
-// cluster.
-func (a *RBAC) ConfirmNoEscalation(_ context.Context, u user.Info, namespace string, rules []rbacv1.PolicyRule) error {
-	return a.index.ConfirmNoEscalation(u, namespace, rules)
+// cluster. The request of ctx says what is written.
+func (a *RBAC) ConfirmNoEscalation(ctx context.Context, u user.Info, namespace string, rules []rbacv1.PolicyRule) error {
+	var written schema.GroupResource
+	if info, ok := genericapirequest.RequestInfoFrom(ctx); ok {
+		written = schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
+	}
+	return a.index.ConfirmNoEscalation(u, namespace, written, rules)
 }
 
 // RulesOf returns the rules of the role that a binding in namespace refers to; an

@@ -75,7 +75,7 @@ func TestEveryScenarioGoesOverItsWires(t *testing.T) {
 	t.Parallel()
 	w := &world{
 		pods:        []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "u"}}},
-		callerToken: "caller", knownTokens: []string{"one", "two"}, minter: newTestMinter(t),
+		callerToken: "caller", knownTokens: []string{"one", "two"}, minter: newTestMinter(t), bindings: 2,
 	}
 	names := map[string]bool{}
 	for _, course := range courses() {

@@ -55,7 +55,7 @@ func (b *bench) measure(ctx context.Context, s scenario, wire load.Wire, worlds 
 	}
 	for range b.options.rounds {
 		for _, c := range contenders {
-			if err := c.round(ctx, s, b.options.requests); err != nil {
+			if err := c.round(ctx, s, s.inRound(b.options.requests)); err != nil {
 				return row{}, fmt.Errorf("%s: %w", c.system.Name, err)
 			}
 		}

@@ -27,7 +27,7 @@ func (b *bench) profile(ctx context.Context, contenders []*contender, s scenario
 		if c.admin == nil {
 			continue
 		}
-		profiled, err := c.profile(ctx, s, b.options.requests)
+		profiled, err := c.profile(ctx, s, s.inRound(b.options.requests))
 		if err != nil {
 			return fmt.Errorf("profiling %s: %w", c.system.Name, err)
 		}

@@ -42,8 +42,18 @@ type scenario struct {
 	jsonOnly bool
 	// warm is how many requests come before each round and do not count.
 	warm int
+	// most bounds the requests in a round, where one takes long; 0: nothing does.
+	most int
 	// target is what Muster's processor time per request is held to.
 	target target
+}
+
+// inRound is how many requests a round has if it may have n.
+func (s scenario) inRound(n int) int {
+	if s.most > 0 {
+		return min(n, s.most)
+	}
+	return n
 }
 
 // ask is a request that is not yet encoded for a wire.
@@ -118,6 +128,20 @@ func courses() []course {
 				name: "token-es256", title: "TokenRequest bound to a pod, ES256 on both sides",
 				request: requestToken, status: http.StatusCreated, check: issued, warm: warm,
 				target: target{kubernetes: 1. / 6},
+			},
+		}},
+		{setup{name: "10 role bindings", prepare: bindings(10)}, []scenario{
+			{
+				name: "access-10", title: "SubjectAccessReview, 10 role bindings in the namespace",
+				request: reviewAccess, status: http.StatusCreated, check: notAllowed, warm: warm,
+				target: target{kubernetes: 1. / 5},
+			},
+		}},
+		{setup{name: "30,000 role bindings", prepare: bindings(30_000)}, []scenario{
+			{
+				name: "access-30000", title: "SubjectAccessReview, 30,000 role bindings in the namespace",
+				request: reviewAccess, status: http.StatusCreated, check: notAllowed, warm: warm, most: 500,
+				target: target{kubernetes: 1. / 50},
 			},
 		}},
 	}

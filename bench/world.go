@@ -46,6 +46,8 @@ type world struct {
 	// minter makes tokens that the system has not seen; nil: it is known only
 	// to the system how they are signed.
 	minter *minter
+	// bindings is how many accounts there are that boundAccount names.
+	bindings int
 	// turn counts requests, so that those of a round are not those of the last.
 	turn atomic.Int64
 }

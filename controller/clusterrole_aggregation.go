@@ -75,7 +75,7 @@ func (c *clusterRoleAggregation) Reconcile(ctx context.Context, request reconcil
 	if equality.Semantic.DeepEqual(rules, role.Rules) {
 		return reconcile.Result{}, nil
 	}
-	if err := c.apply(ctx, role.Name, rules); err != nil {
+	if err := c.apply(ctx, role, rules); err != nil {
 		return reconcile.Result{}, fmt.Errorf("aggregating cluster role %q: %w", role.Name, err)
 	}
 	return reconcile.Result{}, nil
@@ -90,9 +90,14 @@ func EnsureAggregation(ctx context.Context, c client.Client) error {
 	if err != nil {
 		return err
 	}
-	for name, rules := range settleAggregation(roles) {
-		if err := a.apply(ctx, name, rules); err != nil {
-			return fmt.Errorf("aggregating cluster role %q: %w", name, err)
+	changed := settleAggregation(roles)
+	for _, role := range roles {
+		rules, found := changed[role.Name]
+		if !found {
+			continue
+		}
+		if err := a.apply(ctx, role, rules); err != nil {
+			return fmt.Errorf("aggregating cluster role %q: %w", role.Name, err)
 		}
 	}
 	return nil
@@ -122,9 +127,10 @@ func settleAggregation(roles []*rbacv1.ClusterRole) map[string][]rbacv1.PolicyRu
 	return changed
 }
 
-// apply takes the rules for its own, from whoever wrote them.
-func (c *clusterRoleAggregation) apply(ctx context.Context, name string, rules []rbacv1.PolicyRule) error {
-	role := rbacv1ac.ClusterRole(name)
+// apply takes the rules for its own, from whoever wrote them. Without its UID a
+// role that was deleted meanwhile would rise again: to apply is to create.
+func (c *clusterRoleAggregation) apply(ctx context.Context, to *rbacv1.ClusterRole, rules []rbacv1.PolicyRule) error {
+	role := rbacv1ac.ClusterRole(to.Name).WithUID(to.UID)
 	for _, rule := range rules {
 		role.WithRules(rbacv1ac.PolicyRule().
 			WithVerbs(rule.Verbs...).

@@ -13,17 +13,21 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 func clusterRole(name, label string, verbs ...string) *rbacv1.ClusterRole {
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{label: "true"}}}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name, UID: uidOf(name), Labels: map[string]string{label: "true"}}}
 	for _, verb := range verbs {
 		role.Rules = append(role.Rules, rbacv1.PolicyRule{Verbs: []string{verb}, APIGroups: []string{""}, Resources: []string{"pods"}})
 	}
 	return role
 }
+
+func uidOf(name string) types.UID { return types.UID("uid-of-" + name) }
 
 func aggregating(name, label string) *rbacv1.ClusterRole {
 	role := clusterRole(name, "any")
@@ -39,6 +43,10 @@ func counted(t *testing.T, store client.WithWatch, applies *int) client.Client {
 			applied := (&client.ApplyOptions{}).ApplyOptions(options)
 			if applied.FieldManager != "clusterrole-aggregation-controller" || applied.Force == nil || !*applied.Force {
 				t.Errorf("applied by %q, force %v", applied.FieldManager, applied.Force)
+			}
+			role := object.(*rbacv1ac.ClusterRoleApplyConfiguration)
+			if role.UID == nil || *role.UID != uidOf(*role.Name) {
+				t.Errorf("applied to whatever role is called %s", *role.Name)
 			}
 			return c.Apply(ctx, object, options...)
 		},

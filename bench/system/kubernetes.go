@@ -39,6 +39,7 @@ func (s *System) startKubernetes(ctx context.Context, bin Binaries, dir, signing
 	if err != nil {
 		return err
 	}
+	s.Store = etcd
 	port, err := freePort()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func StartMuster(ctx context.Context, bin Binaries, dir, signingKey string) (*Sy
 	if signingKey != "" {
 		args = append(args, "--service-account-signing-key-file", signingKey)
 	}
-	s := &System{Name: "muster", URL: "https://127.0.0.1:" + port}
+	s := &System{Name: "muster", URL: "https://127.0.0.1:" + port, Store: "unix://" + filepath.Join(data, "etcd", "etcd.sock")}
 	begun := time.Now()
 	if s.server, err = start(dir, bin.path("muster"), args...); err != nil {
 		return nil, err

@@ -42,6 +42,9 @@ type System struct {
 	// Startup is the time from the start of its first process to a server that
 	// says it is ready.
 	Startup time.Duration
+	// Store is the endpoint of the etcd that the server keeps its objects in;
+	// empty: it has none.
+	Store string
 
 	server *process
 	// others are the processes without which the server does not work, in the
