@@ -31,6 +31,8 @@ var rooms = []room{
 	{path: "authn"},
 	{path: "authz"},
 	{path: "issuer"},
+	{path: "check"},
+	{path: "auditlog"},
 	{path: "rbac"},
 	{path: "live"},
 	{path: "keyring/external"},
@@ -114,6 +116,11 @@ var bans = []ban{
 		room:  "node",
 		reach: []string{"k8s.io/apiserver/pkg/server", "k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/storage", "go.etcd.io"},
 		why:   "the agent runs where the server is not; it has a client and nothing else",
+	},
+	{
+		room:  "check",
+		reach: []string{"k8s.io/apiserver/pkg/server", "k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/storage", "go.etcd.io", module + "/live"},
+		why:   "what is found is found through the API, in any server of it",
 	},
 	{
 		room:  "projection",

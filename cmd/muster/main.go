@@ -116,6 +116,6 @@ kubectl, client-go and every library built on them work unchanged.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return setLogLevel(0) },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(), newCheckCommand(), newVersionCommand())
 	return root
 }
