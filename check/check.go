@@ -11,7 +11,6 @@
 package check
 
 import (
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,7 +68,7 @@ const (
 // Run makes all checks. Without an audit log uses is nil, and what takes one is
 // an omission.
 func Run(state *State, uses *Uses, now time.Time) *Report {
-	report := &Report{Findings: []Finding{}, Omissions: slices.Concat([]Omission{}, state.Omissions)}
+	report := &Report{Findings: []Finding{}, Omissions: append([]Omission{}, state.Omissions...)}
 	add := func(findings []Finding) { report.Findings = append(report.Findings, findings...) }
 	add(legacyTokens(state, uses))
 	add(mountableSecrets(state))

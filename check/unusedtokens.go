@@ -5,6 +5,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -19,7 +20,8 @@ func unusedTokens(state *State, uses *Uses) []Finding {
 			continue
 		}
 		begun, says := pod.CreationTimestamp.Time, "has a token of account %s and has not used it"
-		if uses.From.After(begun) {
+		// The API tells whole seconds.
+		if uses.From.Truncate(time.Second).After(begun) {
 			begun, says = uses.From, says+" since the log begins"
 		}
 		all = append(all, Finding{
