@@ -122,7 +122,7 @@ func pages(selector fields.Selector, read func(metav1.ListOptions) (string, erro
 func metric(ctx context.Context, client rest.Interface, name string) (float64, error) {
 	text, err := client.Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("getting /metrics: %w", err)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))

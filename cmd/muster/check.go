@@ -47,7 +47,7 @@ one unused-token is not checked, stale-token is a number, and legacy-token does 
 say who.
 
 The exit code is 0 if nothing was found, 2 if something was, and 1 if it could not
-be looked for. The caller must be allowed to list secrets, serviceaccounts, pods and
+be looked for everywhere. The caller must be allowed to list secrets, serviceaccounts, pods and
 namespaces everywhere, and to get /metrics; what they may not read is named on
 standard error and not checked. It is whoever the kubeconfig says, as with muster run.`,
 		Example: `  # What should I know?
@@ -79,8 +79,11 @@ standard error and not checked. It is whoever the kubeconfig says, as with muste
 			if err := printReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), report, output); err != nil {
 				return err
 			}
-			if len(report.Findings) > 0 {
+			switch {
+			case len(report.Findings) > 0:
 				return exitError{somethingFound}
+			case len(state.Omissions) > 0:
+				return exitError{1} // why has been said
 			}
 			return nil
 		},
