@@ -54,8 +54,8 @@ func TestKubectlPrintsEachKindAsPeopleKnowIt(t *testing.T) {
 		}
 	}
 	for file, args := range map[string][]string{
-		"get.txt":      {"get", strings.Join(kinds, ","), "-o", "wide", "--show-labels=false"},
-		"describe.txt": {"describe", strings.Join(kinds, ",")},
+		"get.txt":      {"get", strings.Join(kinds, ","), "-o", "wide"},
+		"describe.txt": {"describe", strings.Join(kinds, ","), "--show-events"},
 	} {
 		compare(t, filepath.Join("testdata", file), still(kubectl(append(args, "-n", "yard", "-l", "for=kinds")...)))
 	}
@@ -135,7 +135,7 @@ var moving = []struct {
 	as   string
 }{
 	{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UID"},
-	{regexp.MustCompile(`\b(\w{3}, \d\d \w{3} )?\d{4}[-\d:T]*( \d\d:\d\d:\d\d \+0000)?Z?\b`), "TIME"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT[\d:.]+Z|\b\w{3}, \d\d \w{3} \d{4} [\d:]+ \+0000`), "TIME"},
 	{regexp.MustCompile(`(?m)(\s|\()\d+[smhdy](\d+[smhd])?( ago)?(\s|\)|$)`), "${1}AGE${3}${4}"},
 	{regexp.MustCompile(`(?m)(Resource Version:\s+)\d+$`), "${1}N"},
 	{regexp.MustCompile(` {2,}`), "  "},
