@@ -8,6 +8,7 @@
 # make lint       formatting, go vet, staticcheck
 # make generate   writes the OpenAPI definitions and the deep copies anew
 # make binaries   builds all that end-to-end tests run
+# make attach     runs Kubernetes' own controllers and scheduler against Muster for five minutes; ARGS=-attach.for=1m for less
 # make conformance-kubernetes   holds Kubernetes to what Muster is held to
 
 # Both binaries report the Kubernetes version whose API they speak, read from the pinned kubectl: v0.37.2 is Kubernetes 1.37.2.
@@ -23,7 +24,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test soak bench truth bench-go bench-check conformance-kubernetes lint vet generate clean always
+.PHONY: binaries demo test soak bench truth bench-go bench-check attach conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -40,6 +41,7 @@ bin/signer: always
 BENCH   := cd bench &&
 DRIVER  := . ./load ./system ./truth
 PEERS   := bin/kube-apiserver bin/etcd
+ATTACHED := bin/kube-controller-manager bin/kube-scheduler
 
 bin/bench: always
 	$(BENCH) $(BUILD) -o ../$@ .
@@ -47,7 +49,7 @@ bin/bench: always
 bin/truth: always
 	$(BENCH) $(BUILD) -o ../$@ ./truth
 
-$(PEERS) bin/kube-controller-manager: always
+$(PEERS) $(ATTACHED): always
 	$(BENCH) $(BUILD) -o ../$@ ./$(notdir $@)
 
 # Whether a binary is up to date is for go to say: it knows every file that goes in.
@@ -78,6 +80,9 @@ bench-check:
 conformance-kubernetes: $(PEERS) bin/kube-controller-manager
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 -run Kubernetes . -args -kubernetes $(CURDIR)/bin
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./nodes
+
+attach: bin/muster $(ATTACHED)
+	$(BENCH) go test $(REPRODUCIBLE) -count=1 -timeout 0 -v -run Attached . -args -attached $(CURDIR)/bin $(ARGS)
 
 bench-go:
 	go test $(REPRODUCIBLE) -run '^$$' -bench . -benchmem ./...

@@ -32,6 +32,7 @@ var rooms = []room{
 	{path: "authz"},
 	{path: "issuer"},
 	{path: "access"},
+	{path: "check"},
 	{path: "auditlog"},
 	{path: "rbac"},
 	{path: "live"},
@@ -116,6 +117,11 @@ var bans = []ban{
 		room:  "node",
 		reach: []string{"k8s.io/apiserver/pkg/server", "k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/storage", "go.etcd.io"},
 		why:   "the agent runs where the server is not; it has a client and nothing else",
+	},
+	{
+		room:  "check",
+		reach: []string{"k8s.io/apiserver/pkg/server", "k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/storage", "go.etcd.io", module + "/live"},
+		why:   "what is found is found through the API, in any server of it",
 	},
 	{
 		room:  "projection",

@@ -104,6 +104,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	}
 	h.answerers = answerersOf(groups)
 	h.addHotLane(config, scheme)
+	answerAbsent(config)
 	for _, resource := range h.view.Resources() {
 		if err := h.origin.add(resource, h.stores[resource], config.RESTOptionsGetter); err != nil {
 			return nil, err
@@ -132,7 +133,6 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	}
 	h.installOpenID(api)
 	installOpenAPI(api, config)
-	installCustomResources(api)
 	return api, nil
 }
 

@@ -116,6 +116,7 @@ kubectl, client-go and every library built on them work unchanged.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return setLogLevel(0) },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(), newWhoCanCommand(), newCanCommand(), newAccessCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newRunCommand(), newDevCommand(), newKeysCommand(), newTokenCommand(),
+		newWhoCanCommand(), newCanCommand(), newAccessCommand(), newCheckCommand(), newVersionCommand())
 	return root
 }

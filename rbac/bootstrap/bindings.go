@@ -4,6 +4,8 @@
 package bootstrap
 
 import (
+	"slices"
+
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -15,7 +17,7 @@ import (
 // is well, and a fresh service account can besides discover the API, read the
 // keys that verify tokens, and ask what it may do.
 func ClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
-	return []*rbacv1.ClusterRoleBinding{
+	return slices.Concat([]*rbacv1.ClusterRoleBinding{
 		clusterBinding("cluster-admin", user.SystemPrivilegedGroup),
 		clusterBinding("system:monitoring", user.MonitoringGroup),
 		clusterBinding("system:discovery", user.AllAuthenticated),
@@ -25,7 +27,7 @@ func ClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 		clusterBinding("system:cluster-trust-bundle-discovery", serviceaccount.AllServiceAccountsGroup),
 		// Nobody: nodes have a narrower way (authz/node).
 		clusterBinding("system:node"),
-	}
+	}, componentBindings())
 }
 
 // RoleBindings are those that exist from the start.
@@ -38,11 +40,16 @@ func RoleBindings() []*rbacv1.RoleBinding {
 	}}
 }
 
+// clusterBinding binds groups to a role.
 func clusterBinding(role string, groups ...string) *rbacv1.ClusterRoleBinding {
+	return bound(role, subjects(rbacv1.GroupKind, groups...)...)
+}
+
+func bound(role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
 	return &rbacv1.ClusterRoleBinding{
 		ObjectMeta: meta("", role),
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   subjects(rbacv1.GroupKind, groups...),
+		Subjects:   subjects,
 	}
 }
 

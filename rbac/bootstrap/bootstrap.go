@@ -6,8 +6,9 @@
 // They are those of Kubernetes 1.37 (plugin/pkg/auth/authorizer/rbac/bootstrappolicy)
 // as far as they concern what is served here: same names, same meaning, less the
 // rules on resources that are not there, so that manifests that bind or
-// aggregate them work unchanged. Left out are the roles of components that do
-// not exist here, and of controllers, which run with the server's own identity.
+// aggregate them work unchanged. Left out are the roles of components that have
+// nothing to do here. Muster's own controllers run with the server's identity;
+// roles of Kubernetes' controllers are there for those that can be attached.
 //
 // What is to exist is data (ClusterRoles and its like). How an object that exists
 // already is brought to it is decided by pure functions (ReconcileRole and its

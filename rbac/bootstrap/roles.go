@@ -4,6 +4,7 @@
 package bootstrap
 
 import (
+	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -32,7 +33,7 @@ const (
 
 // ClusterRoles are those that exist from the start.
 func ClusterRoles() []*rbacv1.ClusterRole {
-	return []*rbacv1.ClusterRole{
+	return slices.Concat([]*rbacv1.ClusterRole{
 		// Everything.
 		clusterRole("cluster-admin",
 			resources("*", in("*"), "*"),
@@ -80,7 +81,7 @@ func ClusterRoles() []*rbacv1.ClusterRole {
 		approver("legacy-unknown"),
 		clusterRole("system:cluster-trust-bundle-discovery",
 			resources(read, in(certificates), "clustertrustbundles")),
-	}
+	}, componentRoles())
 }
 
 // approver is the role of those who approve what one of Kubernetes' own signers
