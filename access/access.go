@@ -12,6 +12,8 @@ package access
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/client-go/kubernetes"
@@ -200,21 +203,57 @@ func (p *Policy) Names() sets.Set[string] {
 	return all
 }
 
-// NameForLeast makes a name for all that a subject needs, with the namespace of an
-// account: a ClusterRole is in none.
-func NameForLeast(s rbacv1.Subject) string {
-	return nameFrom("least", s.Namespace, s.Name)
-}
+// NameForLeast makes a name for all that a subject needs.
+func NameForLeast(s rbacv1.Subject) string { return named("least", subjectWords(s)...) }
 
-// NameFor makes a name for a role that allows a subject one thing.
+// NameFor makes a name for a role that allows a subject one thing. Another subject
+// or thing has another name, so that what is applied takes nothing from anybody.
 func NameFor(s rbacv1.Subject, q rbac.Request) string {
-	return nameFrom(s.Namespace, s.Name, q.Verb, q.Resource, q.Subresource, q.Path, q.Name)
+	what := []string{q.Verb, q.Path}
+	if q.ResourceRequest {
+		what = []string{q.Verb, schema.GroupResource{Group: q.APIGroup, Resource: q.Resource}.String(), q.Subresource, q.Name}
+	}
+	return named("", append(subjectWords(s), what...)...)
 }
 
-// nameFrom makes a name that every object can have.
-func nameFrom(parts ...string) string {
-	words := strings.FieldsFunc(strings.ToLower(strings.Join(parts, "-")), func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	})
-	return strings.Join(words, "-")
+// subjectWords name a subject. Namespaces and accounts have no colon and no capital in their
+// names, and are told from users and groups by that these have their kind.
+func subjectWords(s rbacv1.Subject) []string {
+	if s.Kind == rbacv1.ServiceAccountKind {
+		return []string{s.Namespace, s.Name}
+	}
+	return []string{s.Kind, s.Name}
+}
+
+// named joins words to a name that roles can have. What cannot be in a name is
+// replaced, and a digest of the words then tells the name from others.
+func named(first string, words ...string) string {
+	name := strings.Trim(first+":"+strings.Join(words, ":"), ":")
+	fit := strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f && !strings.ContainsRune(`/%"'*`+"`", r) {
+			return r
+		}
+		return '-'
+	}, name)
+	if fit != name {
+		digest := sha256.Sum256([]byte(name))
+		fit += ":" + hex.EncodeToString(digest[:4])
+	}
+	return fit
+}
+
+// Has tells whether there is a role or a binding of a name in a namespace; an empty
+// one is that of ClusterRoles and ClusterRoleBindings.
+func (p *Policy) Has(namespace, name string) bool {
+	for _, b := range p.bindings() {
+		if b.Namespace == namespace && b.Name == name {
+			return true
+		}
+	}
+	for ref := range p.rules() {
+		if ref.Namespace == namespace && ref.Name == name {
+			return true
+		}
+	}
+	return false
 }

@@ -5,6 +5,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -35,16 +36,25 @@ func (p *Policy) Index() *rbac.Index {
 
 // UserFor is who makes the requests of a subject: a user or a service account
 // with the groups that follow from the name and those given, or a member of a
-// group, of no name.
+// group, of no name, with the groups that follow from that.
 func UserFor(s rbacv1.Subject, groups ...string) user.Info {
-	u := &user.DefaultInfo{Name: UsernameOf(s)}
+	u := &user.DefaultInfo{Name: UsernameOf(s), Groups: slices.Clone(groups)}
 	switch s.Kind {
 	case rbacv1.ServiceAccountKind:
-		u.Groups = serviceaccount.MakeGroupNames(s.Namespace)
+		u.Groups = append(u.Groups, serviceaccount.MakeGroupNames(s.Namespace)...)
 	case rbacv1.GroupKind:
-		u.Groups = []string{s.Name}
+		u.Groups = append(u.Groups, s.Name)
 	}
-	u.Groups = append(append(u.Groups, groups...), user.AllAuthenticated)
+	if slices.ContainsFunc(u.Groups, func(g string) bool { return strings.HasPrefix(g, serviceaccount.ServiceAccountGroupPrefix) }) {
+		u.Groups = append(u.Groups, serviceaccount.AllServiceAccountsGroup)
+	}
+	if u.Name == user.Anonymous || slices.Contains(u.Groups, user.AllUnauthenticated) {
+		u.Groups = append(u.Groups, user.AllUnauthenticated)
+	} else {
+		u.Groups = append(u.Groups, user.AllAuthenticated)
+	}
+	slices.Sort(u.Groups)
+	u.Groups = slices.Compact(u.Groups)
 	return u
 }
 

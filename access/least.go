@@ -12,7 +12,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -76,11 +75,7 @@ func newEverybody(subject rbacv1.Subject) everybody {
 	for _, binding := range bootstrap.ClusterRoleBindings() {
 		index.Set(binding)
 	}
-	who := &user.DefaultInfo{Name: UsernameOf(subject), Groups: []string{user.AllAuthenticated}}
-	if subject.Kind == rbacv1.ServiceAccountKind {
-		who.Groups = append(who.Groups, serviceaccount.MakeGroupNames(subject.Namespace)...)
-	}
-	return everybody{index, who}
+	return everybody{index, UserFor(subject)}
 }
 
 func (e everybody) may(use Use) bool {

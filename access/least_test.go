@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -169,6 +170,50 @@ func TestRulesJoinWhatHasTheSameVerbs(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestMembersOfGroupsHaveWhatFollowsFromThem(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"dev/reporter":                     "[system:authenticated system:serviceaccounts system:serviceaccounts:dev]",
+		"group:system:serviceaccounts:dev": "[system:authenticated system:serviceaccounts system:serviceaccounts:dev]",
+		"group:system:unauthenticated":     "[system:unauthenticated]",
+		"system:anonymous":                 "[system:unauthenticated]",
+		"jane":                             "[crew system:authenticated]",
+	} {
+		subject := subjectsOf([]string{text})[0]
+		var groups []string
+		if text == "jane" {
+			groups = []string{"crew"}
+		}
+		if got := fmt.Sprint(UserFor(subject, groups...).GetGroups()); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestNamesOfRolesAreForOneSubjectAndOneThing(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, text := range []string{"dev/a-b", "dev-a/b", "user/crew", "user:crew", "group:crew", "user:Ünlü", "user:Ünlo", "user:a/b", "user:a-b", "user:dev:a-b", "system:serviceaccount:dev:x"} {
+		subject := subjectsOf([]string{text})[0]
+		for what, q := range map[string]rbac.Request{
+			"widgets a": {Verb: "get", ResourceRequest: true, APIGroup: "a.example", Resource: "widgets"},
+			"widgets b": {Verb: "get", ResourceRequest: true, APIGroup: "b.example", Resource: "widgets"},
+			"part":      {Verb: "get", ResourceRequest: true, Resource: "widgets", Subresource: "x"},
+			"all":       {Verb: "*", Path: "*"},
+			"path":      {Verb: "*", Path: "/"},
+		} {
+			name := NameFor(subject, q)
+			if faults := path.IsValidPathSegmentName(name); len(faults) > 0 || name == "" {
+				t.Errorf("%s, %s: %q is no name: %v", text, what, name, faults)
+			}
+			if other, taken := seen[name]; taken {
+				t.Errorf("%q is for %s, %s and for %s", name, text, what, other)
+			}
+			seen[name] = text + ", " + what
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/muster-identity/muster/access"
@@ -87,7 +87,7 @@ to replace are for you to delete.`,
 }
 
 func checkRoleName(name string) error {
-	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+	if faults := path.IsValidPathSegmentName(name); len(faults) > 0 {
 		return fmt.Errorf("--name %q is no name for a role: %s", name, strings.Join(faults, "; "))
 	}
 	return nil

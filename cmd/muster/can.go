@@ -144,6 +144,9 @@ func (v *verdict) suggest(cmd *cobra.Command, asked *asked, name string) error {
 	if err := checkRoleName(name); err != nil {
 		return err
 	}
+	if asked.policy.Has(asked.namespace, name) {
+		return fmt.Errorf("a role or a binding of the name %s exists, and is not to be replaced: give another with --name", name)
+	}
 	return printManifests(cmd.OutOrStdout(), access.Suggest(v.Subject, name, asked.namespace, asked.Request))
 }
 

@@ -88,6 +88,7 @@ func checkFormat(output string, formats ...string) error {
 type asked struct {
 	rbac.Request
 	namespace string
+	policy    *access.Policy
 	index     *rbac.Index
 }
 
@@ -105,7 +106,7 @@ func (q *question) ask(cmd *cobra.Command) (*asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &asked{request, namespace, policy.Index()}, nil
+	return &asked{request, namespace, policy, policy.Index()}, nil
 }
 
 func printGrants(w io.Writer, grants []rbac.Grant, format string) error {
