@@ -211,7 +211,13 @@ func NameForLeast(s rbacv1.Subject) string { return named("least", subjectWords(
 func NameFor(s rbacv1.Subject, q rbac.Request) string {
 	what := []string{q.Verb, q.Path}
 	if q.ResourceRequest {
-		what = []string{q.Verb, schema.GroupResource{Group: q.APIGroup, Resource: q.Resource}.String(), q.Subresource, q.Name}
+		what[1] = schema.GroupResource{Group: q.APIGroup, Resource: q.Resource}.String()
+	}
+	if q.Subresource != "" {
+		what[1] += "~" + q.Subresource // a slash cannot be in a name
+	}
+	if q.Name != "" {
+		what = append(what, q.Name)
 	}
 	return named("", append(subjectWords(s), what...)...)
 }
