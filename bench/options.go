@@ -53,7 +53,7 @@ type options struct {
 const usage = `Command bench measures Muster beside kube-apiserver and beside a server that
 does nothing, with the same client on the same machine.
 
-  bench                                  everything, in five minutes where nobody else works
+  bench                                  everything, in six minutes where nobody else works
   bench -quick                           the usual wire only, and less of it
   bench -only muster -scenario review    what begins with "review", without kube-apiserver
 

@@ -140,7 +140,7 @@ func courses() []course {
 		{setup{name: "30,000 role bindings", prepare: bindings(30_000)}, []scenario{
 			{
 				name: "access-30000", title: "SubjectAccessReview, 30,000 role bindings in the namespace",
-				request: reviewAccess, status: http.StatusCreated, check: notAllowed, warm: warm, most: 500,
+				request: reviewAccess, status: http.StatusCreated, check: notAllowed, warm: 50, most: 300,
 				target: target{kubernetes: 1. / 50},
 			},
 		}},

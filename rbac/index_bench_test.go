@@ -54,6 +54,9 @@ func crowd(bindings int) []k8sruntime.Object {
 // largeCrowd is that of 100,000 bindings and 10,000 roles, made once.
 var largeCrowd = sync.OnceValue(func() []k8sruntime.Object { return crowd(100_000) })
 
+// largeIndex is that of the large crowd, for tests that do not change it.
+var largeIndex = sync.OnceValue(func() *rbac.Index { return indexOf(largeCrowd()) })
+
 func indexOf(objects []k8sruntime.Object) *rbac.Index {
 	index := rbac.NewIndex()
 	for _, obj := range objects {
@@ -71,7 +74,7 @@ func me() (u user.Info, request authorizer.Attributes) {
 }
 
 func TestADecisionDoesNotAllocate(t *testing.T) { // AllocsPerRun wants to be alone
-	index := indexOf(largeCrowd())
+	index := largeIndex()
 	u, allowed := me()
 	refused := authorizer.AttributesRecord{User: u, ResourceRequest: true, Verb: "delete", Namespace: "crowd", Resource: "secrets", Name: "key"}
 	for name, test := range map[string]struct {
@@ -111,7 +114,7 @@ func TestTheIndexOfManyBindingsIsSmall(t *testing.T) { // the memory is that of 
 // A decision costs what the subject's own bindings cost. The best of many short
 // turns is compared: others on the machine make some slower and none faster.
 func TestADecisionCostsTheSameAmongManyBindings(t *testing.T) {
-	few, many := indexOf(crowd(10)), indexOf(largeCrowd())
+	few, many := indexOf(crowd(10)), largeIndex()
 	u, request := me()
 	turn := func(index *rbac.Index) time.Duration {
 		start := time.Now()

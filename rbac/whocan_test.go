@@ -107,13 +107,12 @@ func TestWhoCanNamesEverySubjectByBindingAndRole(t *testing.T) {
 
 // The asker waits for a human's eye-blink at most: 100 ms, and that is with the
 // race detector and a busy machine.
-func TestWhoCanIsInstantAtManyBindings(t *testing.T) {
-	t.Parallel()
-	index := indexOf(largeCrowd())
+func TestWhoCanIsInstantAtManyBindings(t *testing.T) { // not while other tests of this package want the processors
+	index := largeIndex()
 	_, request := me()
 	const limit = 100 * time.Millisecond
 	best := time.Hour
-	for tries := 0; tries < 30 && best > limit; tries++ {
+	for tries := 0; tries < 20 && best > limit; tries++ {
 		start := time.Now()
 		got := index.WhoCan("crowd", rbac.RequestOf(request))
 		best = min(best, time.Since(start))
