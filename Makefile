@@ -77,9 +77,10 @@ bench-check:
 	$(BENCH) go vet $(REPRODUCIBLE) $(DRIVER)
 	$(BENCH) go test $(REPRODUCIBLE) $(DRIVER)
 
-conformance-kubernetes: $(PEERS) bin/kube-controller-manager
+conformance-kubernetes: bin/muster $(PEERS) bin/kube-controller-manager
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 -run Kubernetes . -args -kubernetes $(CURDIR)/bin
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./nodes
+	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./printers -args -muster $(CURDIR)/bin
 
 attach: bin/muster $(ATTACHED)
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 -timeout 0 -v -run Attached . -args -attached $(CURDIR)/bin $(ARGS)

@@ -47,29 +47,57 @@ type Miss struct {
 	Says string `json:"says"`
 }
 
-// mostPlaces is in how many other namespaces Nearest looks.
-const mostPlaces = 100
+// What Nearest looks at, at most: an answer has to come soon, whoever asks about
+// whom.
+const (
+	// mostPlaces is in how many other namespaces.
+	mostPlaces = 100
+	// mostGrants is how many grants of a holder in a namespace.
+	mostGrants = 200
+)
+
+// someOf are grants to u and their groups in some namespaces, of each not all if
+// there are many.
+func (x *Index) someOf(u user.Info, namespaces ...string) []*grant {
+	var grants []*grant
+	add := func(h holder) {
+		held := x.holdings.get(h)
+		grants = append(grants, held[:min(len(held), mostGrants)]...)
+	}
+	for _, namespace := range namespaces {
+		add(holder{name: u.GetName(), namespace: namespace})
+		for _, group := range u.GetGroups() {
+			add(holder{group: true, name: group, namespace: namespace})
+		}
+	}
+	return grants
+}
 
 // Nearest returns what u holds that comes nearest to what q asks for in
 // namespace, the nearest first, with one miss for each binding. It costs what the
 // bindings of u cost, and those of a few names that are easily confused with
-// theirs. What allows the request is no miss.
+// theirs; of many hundred, not all are looked at. What allows the request is no
+// miss.
 func (x *Index) Nearest(u user.Info, namespace string, q Request) []Miss {
 	places := x.Places(u)
+	scopes := []string{""}
+	if q.ResourceRequest && namespace != "" {
+		scopes = append(scopes, namespace)
+	}
 	return settled(x, func() []Miss {
 		found := misses{}
-		for _, g := range x.heldBy(u, namespace, q.ResourceRequest) {
+		for _, g := range x.someOf(u, scopes...) {
 			found.short(g, &q)
 		}
 		if q.ResourceRequest {
 			for _, place := range places[:min(len(places), mostPlaces)] {
 				if place != namespace {
-					found.elsewhere(x.grantsTo(u, place), namespace, &q)
+					found.elsewhere(x.someOf(u, place), namespace, &q)
 				}
 			}
 		}
 		for _, other := range mistakable(u, namespace) {
-			found.mistaken(x.heldBy(other, namespace, q.ResourceRequest), u, &q)
+			found.mistaken(x.someOf(other, scopes...), u, &q)
 		}
 		return found.sorted()
 	})
