@@ -47,7 +47,7 @@ func answerOfAccessReview(e *env) {
 	e.grant("reader", "jane", rule("get", "", "pods"))
 	e.holdsOf("jane", map[resourceAttributes]bool{{Namespace: e.ns, Verb: "get", Resource: "pods"}: true})
 	for name, verb := range map[string]string{"yes": "get", "no": "delete"} {
-		got := e.do(request{method: http.MethodPost, path: accessPath + "subjectaccessreviews", body: &authorizationv1.SubjectAccessReview{
+		got := e.do(request{as: e.reviewer(), method: http.MethodPost, path: accessPath + "subjectaccessreviews", body: &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{User: "jane", ResourceAttributes: &resourceAttributes{Namespace: e.ns, Verb: verb, Resource: "pods"}},
 		}}).want(e, http.StatusCreated)
 		var review struct{ Status any }

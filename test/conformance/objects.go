@@ -104,7 +104,7 @@ func (e *env) token(account string) string {
 	return e.issue(account, authenticationv1.TokenRequestSpec{}).Status.Token
 }
 
-// reviewer is somebody who may review tokens, and nothing else.
+// reviewer is somebody who may review tokens and access, and nothing else.
 func (e *env) reviewer() *rest.Config {
 	e.Helper()
 	if e.asReviewer != nil {

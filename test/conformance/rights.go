@@ -73,10 +73,10 @@ func (e *env) bindEverywhere(role string, subjects ...rbacv1.Subject) {
 	})
 }
 
-// may asks whether somebody may do something.
+// may asks whether somebody may do something, as one who may see no bindings.
 func (e *env) may(spec authorizationv1.SubjectAccessReviewSpec) authorizationv1.SubjectAccessReviewStatus {
 	e.Helper()
-	answered, err := e.client.AuthorizationV1().SubjectAccessReviews().Create(e.Context(), &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
+	answered, err := e.clientOf(e.reviewer()).AuthorizationV1().SubjectAccessReviews().Create(e.Context(), &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	e.check(err)
 	return answered.Status
 }
