@@ -188,6 +188,7 @@ type answer struct {
 var (
 	times  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| [+]\d{4} [A-Z]+)`)
 	tokens = regexp.MustCompile(`eyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]+`)
+	ages   = regexp.MustCompile(`"\d+m?\d*s"`) // cells of a table
 	unique = regexp.MustCompile(`"(jti|iat|exp|nbf)":("[^"]*"|\d+)`)
 )
 
@@ -207,7 +208,7 @@ func answerOf(response *http.Response, sent string) answer {
 		payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 		return unique.ReplaceAllString(string(payload), "")
 	})
-	return answer{response.StatusCode, response.Header, times.ReplaceAllString(text, "TIME")}
+	return answer{response.StatusCode, response.Header, ages.ReplaceAllString(times.ReplaceAllString(text, "TIME"), `"AGE"`)}
 }
 
 func decoded(body []byte) string {
