@@ -126,7 +126,7 @@ func TestADecisionCostsTheSameAmongManyBindings(t *testing.T) {
 	// BenchmarkDecide tells of the tenth that is allowed; what caches and a detector
 	// of races add on a busy machine is more. To go through the bindings would be
 	// thousands of times as much.
-	const most = 2
+	const most = 2.0
 	var ratio float64
 	for range 5 { // a machine may be busy for longer than a series of turns
 		amongFew, amongMany := time.Hour, time.Hour
