@@ -76,7 +76,8 @@ type Config struct {
 	TerminatedPodThreshold int
 	// Signing is who signs certificate signing requests.
 	Signing Signing
-	// ServingAuthorities reads the PEM bundle that verifies the server, as it is now.
+	// ServingAuthorities reads the PEM bundle that verifies the server, as it is
+	// now; nil if nobody publishes it.
 	ServingAuthorities func() ([]byte, error)
 	// Election chooses among the servers of one store; nil if there is one server.
 	Election *Election

@@ -47,6 +47,9 @@ func newServingTrustBundle(c client.Client, authorities func() ([]byte, error)) 
 }
 
 func (s *servingTrustBundle) register(m manager.Manager) error {
+	if s.authorities == nil {
+		return nil
+	}
 	one := types.NamespacedName{Name: servingSigner}
 	return watching(m, "serving-trust-bundle", 1).
 		Watches(&certificatesv1.ClusterTrustBundle{}, handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {

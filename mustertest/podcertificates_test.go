@@ -312,5 +312,7 @@ func TestTheServersOwnTrustBundleIsPublished(t *testing.T) {
 	if err := admin.Delete(t.Context(), published.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
 	}
-	find(func(b *certificatesv1.ClusterTrustBundle) bool { return b.UID != published.UID && b.Spec.TrustBundle == good })
+	find(func(b *certificatesv1.ClusterTrustBundle) bool {
+		return b.UID != published.UID && b.Spec.TrustBundle == good
+	})
 }
