@@ -20,9 +20,6 @@ import (
 // nodePrefix begins the names of nodes' users.
 const nodePrefix = "system:node:"
 
-// legacyUnknownSigner is that of requests from before they had to name one.
-const legacyUnknownSigner = "kubernetes.io/legacy-unknown"
-
 // parseCSR reads what is to be signed.
 func parseCSR(data []byte) (*x509.CertificateRequest, error) {
 	block, _ := pem.Decode(data)
@@ -91,6 +88,7 @@ func checkKubeletClient(request *x509.CertificateRequest, usages []certificatesv
 	case len(request.DNSNames) > 0:
 		return errors.New("DNS subjectAltNames are not allowed")
 	case len(request.EmailAddresses) > 0:
+		//lint:ignore ST1005 the words are Kubernetes'
 		return errors.New("Email subjectAltNames are not allowed")
 	case len(request.IPAddresses) > 0:
 		return errors.New("IP subjectAltNames are not allowed")
@@ -111,6 +109,7 @@ func checkKubeletServing(request *x509.CertificateRequest, usages []certificates
 	case len(request.DNSNames) == 0 && len(request.IPAddresses) == 0:
 		return errors.New("DNS or IP subjectAltName is required")
 	case len(request.EmailAddresses) > 0:
+		//lint:ignore ST1005 the words are Kubernetes'
 		return errors.New("Email subjectAltNames are not allowed")
 	case len(request.URIs) > 0:
 		return errors.New("URI subjectAltNames are not allowed")

@@ -65,6 +65,7 @@ func onlyForCollector(a admission.Attributes, bundle *certificatesv1.ClusterTrus
 	masked := bundle.DeepCopy()
 	masked.TypeMeta = old.TypeMeta
 	masked.OwnerReferences, masked.Finalizers = old.OwnerReferences, old.Finalizers
-	masked.SelfLink, masked.ManagedFields = old.SelfLink, old.ManagedFields
+	masked.ManagedFields = old.ManagedFields
+	masked.SetSelfLink(old.GetSelfLink())
 	return equality.Semantic.DeepEqual(masked, old)
 }
