@@ -39,6 +39,7 @@ var rooms = []room{
 	{path: "keyring/external"},
 	{path: "keyring/signertest"},
 	{path: "keyring"},
+	{path: "authority"},
 	{path: "node"},
 	{path: "projection"},
 	{path: "token"},

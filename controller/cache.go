@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -65,6 +67,10 @@ func cacheOptions(rootCA string) cache.Options {
 			&corev1.Pod{}:                 {Label: runSelector()},
 			&coordinationv1.Lease{}:       {Label: runSelector()},
 			&identityv1.TokenRevocation{}: {},
+
+			&certificatesv1.CertificateSigningRequest{}: {},
+			&certificatesv1.PodCertificateRequest{}:     {Transform: withoutSpec},
+			&certificatesv1.ClusterTrustBundle{}:        {Field: fields.OneTermEqualSelector("spec.signerName", servingSigner)},
 		},
 	}
 }
@@ -112,6 +118,16 @@ func ownCache(m manager.Manager, config *rest.Config, object client.Object, what
 	return own, m.Add(own)
 }
 
+// withoutSpec keeps of a request for the certificate of a pod no more than how old
+// it is.
+func withoutSpec(object any) (any, error) {
+	if request, ok := object.(*certificatesv1.PodCertificateRequest); ok {
+		request.Spec, request.Status = certificatesv1.PodCertificateRequestSpec{}, certificatesv1.PodCertificateRequestStatus{}
+		request.ManagedFields = nil
+	}
+	return object, nil
+}
+
 // kinds are the types that controllers deal with.
 func kinds() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
@@ -131,6 +147,11 @@ func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	}
 	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
 	mapper.Add(identityv1.SchemeGroupVersion.WithKind("TokenRevocation"), meta.RESTScopeRoot)
+	mapper.Add(certificatesv1.SchemeGroupVersion.WithKind("PodCertificateRequest"), meta.RESTScopeNamespace)
+	for _, kind := range []string{"CertificateSigningRequest", "ClusterTrustBundle"} {
+		mapper.Add(certificatesv1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeRoot)
+	}
+	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"), meta.RESTScopeRoot)
 	mapper.Add(namespaceKind, meta.RESTScopeRoot)
 	mapper.Add(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), meta.RESTScopeRoot)
 	return mapper, nil

@@ -74,6 +74,11 @@ type Config struct {
 	// TerminatedPodThreshold is how many pods may have ended before the oldest of
 	// them are deleted; zero or less: any number.
 	TerminatedPodThreshold int
+	// Signing is who signs certificate signing requests.
+	Signing Signing
+	// ServingAuthorities reads the PEM bundle that verifies the server, as it is
+	// now; nil if nobody publishes it.
+	ServingAuthorities func() ([]byte, error)
 	// Election chooses among the servers of one store; nil if there is one server.
 	Election *Election
 	// Now is the clock of what is kept for a time; nil means time.Now.
@@ -159,6 +164,11 @@ func (m *Manager) controllers(cached client.Client) []controller {
 		newLegacyTokenTracking(m.client, m.rest, c.Now),
 		newBootstrapTokens(m.client, m.rest, c.Now),
 		newExpiredRevocations(cached, m.client),
+		newCSRApproval(cached, m.client),
+		newCSRSigning(cached, m.client, c.Signing),
+		newCSRCleaning(cached, c.Now),
+		newPodCertificateCleaning(cached, c.Now),
+		newServingTrustBundle(cached, c.ServingAuthorities),
 	}
 }
 

@@ -76,7 +76,7 @@ func emptyList(r *http.Request, resource string) string {
 	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
 		return fmt.Sprintf(list, "PartialObjectMetadataList", "meta.k8s.io/v1")
 	}
-	kinds := map[string]string{"clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "nodes": "Node", "pods": "Pod", "secrets": "Secret", "services": "Service", "tokenrevocations": "TokenRevocation"}
+	kinds := map[string]string{"certificatesigningrequests": "CertificateSigningRequest", "clustertrustbundles": "ClusterTrustBundle", "podcertificaterequests": "PodCertificateRequest", "clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "nodes": "Node", "pods": "Pod", "secrets": "Secret", "services": "Service", "tokenrevocations": "TokenRevocation"}
 	version := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
 	version = strings.TrimSuffix(strings.TrimSuffix(version, "/"+resource), "/namespaces/default")
 	version = strings.TrimSuffix(version, "/namespaces/kube-system")
@@ -105,9 +105,11 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	api := &emptyServer{}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
+	ca := servingCA(t)
 	m, err := New(Config{
-		Client: &rest.Config{Host: server.URL},
-		RootCA: []byte("PEM"),
+		Client:             &rest.Config{Host: server.URL},
+		RootCA:             []byte("PEM"),
+		ServingAuthorities: func() ([]byte, error) { return ca, nil },
 		Resources: []Resource{
 			{corev1.SchemeGroupVersion.WithResource("pods"), "Pod", true},
 			{corev1.SchemeGroupVersion.WithResource("events"), "Event", true},
@@ -124,11 +126,14 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	go func() { ended <- m.Run(ctx) }()
 
 	wantWatched := []string{
+		"certificatesigningrequests",
 		"clusterroles",
+		"clustertrustbundles spec.signerName=kubernetes.io/kube-apiserver-serving",
 		"configmaps metadata.name=kube-apiserver-legacy-service-account-token-tracking",
 		"configmaps metadata.name=kube-root-ca.crt",
 		"leases identity.muster.id/run=true",
 		"namespaces",
+		"podcertificaterequests",
 		"pods",
 		"pods identity.muster.id/run=true",
 		"secrets type=bootstrap.kubernetes.io/token",
@@ -139,6 +144,7 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	wantCreated := []string{
 		"/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces",
 		"/api/v1/namespaces/default/services", "/api/v1/namespaces/kube-system/configmaps",
+		"/apis/certificates.k8s.io/v1/clustertrustbundles",
 	}
 	eventually(t, "everything is watched and made", func() bool {
 		created, watched, _ := api.saw()

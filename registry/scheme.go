@@ -15,6 +15,7 @@ import (
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -43,6 +44,7 @@ func groupVersions() []groupVersion {
 		{authenticationv1beta1.SchemeGroupVersion, authenticationv1beta1.SchemeBuilder},
 		{authorizationv1.SchemeGroupVersion, authorizationv1.SchemeBuilder},
 		{batchv1.SchemeGroupVersion, batchv1.SchemeBuilder},
+		{certificatesv1.SchemeGroupVersion, certificatesv1.SchemeBuilder},
 		{rbacv1.SchemeGroupVersion, rbacv1.SchemeBuilder},
 		{admissionregistrationv1.SchemeGroupVersion, admissionregistrationv1.SchemeBuilder},
 		{coordinationv1.SchemeGroupVersion, coordinationv1.SchemeBuilder},

@@ -13,6 +13,7 @@ func Table() []Resource {
 		selfSubjectReviews(), tokenReviews(), tokenReviewsV1beta1(),
 		localSubjectAccessReviews(), selfSubjectAccessReviews(), selfSubjectRulesReviews(), subjectAccessReviews(),
 		jobs(),
+		certificateSigningRequests(), clusterTrustBundles(), podCertificateRequests(),
 		leases(),
 		clusterRoleBindings(), clusterRoles(), roleBindings(), roles(),
 		signingKeys{},

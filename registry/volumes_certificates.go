@@ -94,7 +94,7 @@ func certificateKeyTypes() []string {
 
 func validateCertificateSeconds(seconds int32, signer string, at *field.Path) field.ErrorList {
 	longest := int32(maxCertificateSeconds)
-	if host, _, _ := strings.Cut(signer, "/"); host == "kubernetes.io" || strings.HasSuffix(host, ".kubernetes.io") {
+	if isKubernetesSigner(signer) {
 		longest = maxKubernetesCertificateSeconds
 	}
 	switch {

@@ -52,7 +52,7 @@ func TestPluginsComeInTheOrderOfKubernetesWhateverTheOrderOfFlags(t *testing.T) 
 		Enable:  []string{"ValidatingAdmissionWebhook", "ServiceAccount"},
 		Disable: []string{"PodSecurity", "MutatingAdmissionWebhook"},
 	}
-	want := []string{"NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook"}
+	want := []string{"NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook"}
 	if diff := cmp.Diff(want, options.enabled()); diff != "" {
 		t.Errorf("difference (-want +got):\n%s", diff)
 	}

@@ -14,6 +14,10 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/muster-identity/muster/admission/certificateapproval"
+	"github.com/muster-identity/muster/admission/certificatesigning"
+	"github.com/muster-identity/muster/admission/certificatesubjectrestriction"
+	"github.com/muster-identity/muster/admission/clustertrustbundleattest"
 	"github.com/muster-identity/muster/admission/namespacelifecycle"
 	"github.com/muster-identity/muster/admission/noderestriction"
 	"github.com/muster-identity/muster/admission/podsecurity"
@@ -70,10 +74,18 @@ func admissionPlugins() []admissionPlugin {
 		{name: "OwnerReferencesPermissionEnforcement"},
 		{name: "PersistentVolumeClaimResize"},
 		{name: "RuntimeClass"},
-		{name: "CertificateApproval"},
-		{name: "CertificateSigning"},
-		{name: "ClusterTrustBundleAttest"},
-		{name: "CertificateSubjectRestriction"},
+		{name: certificateapproval.Name, make: func(h *house, _ io.Reader) (admission.Interface, error) {
+			return certificateapproval.New(h.authorizer), nil
+		}},
+		{name: certificatesigning.Name, make: func(h *house, _ io.Reader) (admission.Interface, error) {
+			return certificatesigning.New(h.authorizer), nil
+		}},
+		{name: clustertrustbundleattest.Name, make: func(h *house, _ io.Reader) (admission.Interface, error) {
+			return clustertrustbundleattest.New(h.authorizer), nil
+		}},
+		{name: certificatesubjectrestriction.Name, make: func(_ *house, _ io.Reader) (admission.Interface, error) {
+			return certificatesubjectrestriction.New(), nil
+		}},
 		{name: "DefaultIngressClass"},
 		{name: "DenyServiceExternalIPs"},
 		{name: "PodTopologyLabels"},

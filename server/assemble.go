@@ -89,6 +89,10 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err := h.openKeys(ctx, dir, config); err != nil {
 		return nil, err
 	}
+	if err := h.authorities.open(ctx, config); err != nil {
+		return nil, err
+	}
+	s.onClose(h.authorities.store.Close)
 	services, err := h.services()
 	if err != nil {
 		return nil, err

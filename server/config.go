@@ -35,7 +35,7 @@ func (s *Server) apiConfig(h *house, listener net.Listener, resources []registry
 	}
 	config.EffectiveVersion = effectiveVersion{config.EffectiveVersion}
 	config.PublicAddress = s.addresses.advertised
-	if err := s.secure(config, listener); err != nil {
+	if err := s.secure(h, config, listener); err != nil {
 		return nil, err
 	}
 	if err := o.Features.ApplyTo(config, nil, nil); err != nil {
@@ -66,7 +66,7 @@ func everythingEnabled(resources []registry.Resource) *serverstorage.ResourceCon
 
 // secure sets up TLS: the serving certificate, which is read again when its
 // files change, and one for the server's calls to itself.
-func (s *Server) secure(config *genericapiserver.Config, listener net.Listener) error {
+func (s *Server) secure(h *house, config *genericapiserver.Config, listener net.Listener) error {
 	secure := *s.Options.SecureServing
 	secure.Listener = listener
 	files := s.credentials.servingFiles()
@@ -74,7 +74,7 @@ func (s *Server) secure(config *genericapiserver.Config, listener net.Listener) 
 	if err := secure.ApplyTo(&config.SecureServing); err != nil {
 		return fmt.Errorf("setting up TLS: %w", err)
 	}
-	ca, err := s.clientCAs()
+	ca, err := h.clientCAs()
 	if err != nil {
 		return err
 	}
@@ -120,23 +120,6 @@ func (s *Server) secureLoopback(config *genericapiserver.Config) error {
 		DisableCompression: true,
 	}
 	return nil
-}
-
-// clientCAs are the authorities of client certificates: the server's own and
-// those of --client-ca-file, both read again when their files change.
-func (s *Server) clientCAs() (dynamiccertificates.CAContentProvider, error) {
-	own, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca", s.credentials.caFiles().cert)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate authority: %w", err)
-	}
-	if s.Options.ClientCAFile == "" {
-		return own, nil
-	}
-	given, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", s.Options.ClientCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("--client-ca-file: %w", err)
-	}
-	return dynamiccertificates.NewUnionCAContentProvider(own, given), nil
 }
 
 // effectiveVersion reports the Kubernetes release whose behaviour Muster has.

@@ -120,6 +120,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	gates.Usage = "Features to turn on or off, as NAME=true,NAME=false: APIServerWebhookAuthenticationToken (default false) binds tokens to webhook configurations."
 	o.Admission.addFlags(fs)
 	o.Authentication.addFlags(fs)
+	o.Signing.addFlags(fs)
 	o.Authorization.addFlags(fs)
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "Range of addresses for services.")
 	fs.BoolVar(&o.HotLane, "hot-lane", o.HotLane, "Give TokenReviews, TokenRequests, access reviews, reads of one object and the documents of OIDC discovery a short path through the server. The answers are the same without it.")

@@ -54,6 +54,8 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		LegacyTokenCleanUpPeriod: s.Options.Controllers.LegacyTokenCleanUpPeriod,
 		TerminatedPodThreshold:   s.Options.Controllers.TerminatedPodThreshold,
 		Election:                 s.election(), Now: s.Now,
+		Signing:            controller.Signing{Signers: h.signers(), Longest: s.Options.Signing.Duration},
+		ServingAuthorities: s.credentials.trustBundle,
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +88,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		{"authentication-config", h.reloadConfiguration},
 		{"authorization-config", h.reloadAuthorization},
 		{"signing-keys", h.followKeys},
+		{"certificate-authorities", h.followAuthorities},
 	}, nil
 }
 

@@ -58,6 +58,8 @@ type house struct {
 	// answerers and documents are what the hot lane answers with.
 	answerers map[string]rest.Storage
 	documents map[string]hotlane.Document
+	// authorities sign certificate signing requests.
+	authorities *authorities
 	// userCAs are the authorities of client certificates.
 	userCAs dynamiccertificates.CAContentProvider
 	// bearers knows all bearer tokens, not only those of accounts.
@@ -81,6 +83,7 @@ func (s *Server) newHouse() (*house, error) {
 	h := &house{
 		server: s, stores: stores{}, documents: map[string]hotlane.Document{}, keys: keyring.New(nil),
 		controllers: newWorker(s), fed: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
+		authorities: newAuthorities(s.Now),
 	}
 	var err error
 	if h.origin, err = newOrigin(s.store.StorageConfig.Transport); err != nil {

@@ -40,7 +40,7 @@ func TestBothFormsOfDiscoveryListTheGroupsInTheOrderOfKubernetes(t *testing.T) {
 	}
 	// The order of kube-apiserver's priorities, as far as the groups are served; then Muster's own.
 	want := []string{
-		"events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "batch",
+		"events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "batch", "certificates.k8s.io",
 		"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "coordination.k8s.io",
 		"identity.muster.id",
 	}

@@ -62,6 +62,7 @@ type Options struct {
 
 	Admission       AdmissionOptions
 	Authentication  AuthenticationOptions
+	Signing         SigningOptions
 	Authorization   AuthorizationOptions
 	ServiceAccounts ServiceAccountOptions
 	Controllers     ControllerOptions
@@ -151,6 +152,7 @@ func NewOptions() *Options {
 		HotLane:               true,
 		Admission:             AdmissionOptions{MountableSecrets: KubernetesMountableSecrets},
 		Authentication:        newAuthenticationOptions(),
+		Signing:               newSigningOptions(),
 		Authorization:         newAuthorizationOptions(),
 		Controllers:           newControllerOptions(),
 		ServiceAccounts: ServiceAccountOptions{
@@ -209,6 +211,7 @@ func (o *Options) validate() error {
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Admission.validate()...)
 	errs = append(errs, o.Authentication.validate()...)
+	errs = append(errs, o.Signing.validate()...)
 	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.ServiceAccounts.validate()...)
 	errs = append(errs, o.Controllers.validate()...)

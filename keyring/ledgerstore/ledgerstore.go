@@ -1,13 +1,14 @@
 // Copyright The Muster Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ledgerstore keeps the ledger of signing keys in the store of the API
-// server, where all its replicas find it. The server room says which store that
-// is and how it is encrypted; rotation decides what the ledger says.
+// Package ledgerstore keeps what all servers of a store share and nobody may see
+// in that store: the ledger of signing keys, and the roll of certificate
+// authorities. The server room says which store that is and how it is encrypted;
+// rotation and authority decide what is in it.
 //
-// The ledger is one Secret under a key of its own, which belongs to no served
-// resource: no request leads to it. It is written by optimistic transactions and
-// followed by a watch.
+// Each is one Secret under a key of its own, which belongs to no served resource:
+// no request leads to it. It is written by optimistic transactions and followed
+// by a watch.
 package ledgerstore
 
 import (
@@ -33,71 +34,92 @@ import (
 // Resource is the name by which an encryption configuration means the ledger.
 var Resource = schema.GroupResource{Group: "identity.muster.id", Resource: "signingkeys"}
 
-const (
-	prefix = "/identity.muster.id/signingkeys"
-	key    = prefix + "/ledger"
-	// secretType and dataKey say what the Secret holds.
-	secretType = "identity.muster.id/signing-keys"
-	dataKey    = "ledger.json"
-)
+// Store keeps the ledger.
+type Store = Value[rotation.Ledger]
 
-// Store keeps the ledger. Its methods may be called at the same time.
-type Store struct {
+var _ rotation.Store = (*Store)(nil)
+
+// New returns the store of the ledger over config, which encodes Secrets and
+// encrypts what it writes as the ledger is to be encrypted.
+func New(config storagebackend.Config) (*Store, error) {
+	return Open(config, Place[rotation.Ledger]{
+		Resource: Resource, Name: "ledger", Type: "identity.muster.id/signing-keys", Key: "ledger.json",
+		Encode: rotation.Ledger.Encode, Decode: rotation.Decode,
+	})
+}
+
+// Place is where a value is kept, and how.
+type Place[T any] struct {
+	// Resource is the folder in the store, and the name by which an encryption
+	// configuration means it.
+	Resource schema.GroupResource
+	// Name, Type and Key are those of the Secret and of the value in it.
+	Name, Type, Key string
+	Encode          func(T) ([]byte, error)
+	Decode          func([]byte) (T, error)
+}
+
+func (p Place[T]) prefix() string { return "/" + p.Resource.Group + "/" + p.Resource.Resource }
+
+// Value is one value that servers share. Its methods may be called at the same
+// time.
+type Value[T any] struct {
+	place   Place[T]
 	storage storage.Interface
 	destroy func()
 }
 
-var _ rotation.Store = (*Store)(nil)
-
-// New returns the store over config, which encodes Secrets and encrypts what it
-// writes as the ledger is to be encrypted.
-func New(config storagebackend.Config) (*Store, error) {
+// Open returns the value that is kept at a place of the store over config, which
+// encodes Secrets and encrypts what it writes as the value is to be encrypted.
+func Open[T any](config storagebackend.Config, place Place[T]) (*Value[T], error) {
 	newSecret := func() runtime.Object { return &corev1.Secret{} }
 	newList := func() runtime.Object { return &corev1.SecretList{} }
-	made, destroy, err := factory.Create(*config.ForResource(Resource), newSecret, newList, prefix)
+	made, destroy, err := factory.Create(*config.ForResource(place.Resource), newSecret, newList, place.prefix())
 	if err != nil {
-		return nil, fmt.Errorf("setting up the storage of signing keys: %w", err)
+		return nil, fmt.Errorf("setting up the storage of %s: %w", place.Resource.Resource, err)
 	}
-	return &Store{storage: made, destroy: destroy}, nil
+	return &Value[T]{place: place, storage: made, destroy: destroy}, nil
 }
 
 // Close gives up the connection.
-func (s *Store) Close() { s.destroy() }
+func (s *Value[T]) Close() { s.destroy() }
 
-// Update replaces the ledger by what change makes of it.
-func (s *Store) Update(ctx context.Context, change func(rotation.Ledger) (rotation.Ledger, error)) (rotation.Ledger, int64, error) {
-	var result rotation.Ledger
+func (s *Value[T]) key() string { return s.place.prefix() + "/" + s.place.Name }
+
+// Update replaces the value by what change makes of it: see rotation.Store.
+func (s *Value[T]) Update(ctx context.Context, change func(T) (T, error)) (T, int64, error) {
+	var result, none T
 	out := &corev1.Secret{}
-	err := s.storage.GuaranteedUpdate(ctx, key, out, true, nil, storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
+	err := s.storage.GuaranteedUpdate(ctx, s.key(), out, true, nil, storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
 		secret := obj.(*corev1.Secret)
-		ledger, err := ledgerOf(secret)
+		value, err := s.place.valueOf(secret)
 		if err != nil {
 			return nil, err
 		}
-		if result, err = change(ledger); err != nil {
+		if result, err = change(value); err != nil {
 			return nil, err
 		}
-		return secretOf(secret, result)
+		return s.place.secretOf(secret, result)
 	}), nil)
 	if err != nil {
-		return rotation.Ledger{}, 0, err
+		return none, 0, err
 	}
 	revision, err := revisionOf(out)
 	return result, revision, err
 }
 
-// Follow calls seen with the ledger as it is, and with each that is written.
-func (s *Store) Follow(ctx context.Context, seen func(rotation.Ledger, int64)) {
+// Follow calls seen with the value as it is, and with each that is written.
+func (s *Value[T]) Follow(ctx context.Context, seen func(T, int64)) {
 	lister := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
 			list := &corev1.SecretList{}
-			return list, s.storage.GetList(ctx, prefix+"/", storage.ListOptions{Predicate: storage.Everything, Recursive: true}, list)
+			return list, s.storage.GetList(ctx, s.place.prefix()+"/", storage.ListOptions{Predicate: storage.Everything, Recursive: true}, list)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return s.storage.Watch(ctx, key, storage.ListOptions{ResourceVersion: options.ResourceVersion, Predicate: storage.Everything})
+			return s.storage.Watch(ctx, s.key(), storage.ListOptions{ResourceVersion: options.ResourceVersion, Predicate: storage.Everything})
 		},
 	}
-	reflector := cache.NewReflectorWithOptions(listThenWatch{lister}, &corev1.Secret{}, follower(seen), cache.ReflectorOptions{Name: "signing-keys"})
+	reflector := cache.NewReflectorWithOptions(listThenWatch{lister}, &corev1.Secret{}, follower[T]{s.place, seen}, cache.ReflectorOptions{Name: s.place.Resource.Resource})
 	reflector.RunWithContext(ctx)
 }
 
@@ -109,23 +131,26 @@ type listThenWatch struct{ *cache.ListWatch }
 func (listThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // follower receives what a reflector sees.
-type follower func(rotation.Ledger, int64)
+type follower[T any] struct {
+	place Place[T]
+	seen  func(T, int64)
+}
 
-// Add takes the ledger that was made.
-func (f follower) Add(obj any) error { return f.take(obj) }
+// Add takes the value that was made.
+func (f follower[T]) Add(obj any) error { return f.take(obj) }
 
-// Update takes the ledger that was changed.
-func (f follower) Update(obj any) error { return f.take(obj) }
+// Update takes the value that was changed.
+func (f follower[T]) Update(obj any) error { return f.take(obj) }
 
-// Delete takes note that somebody has removed the ledger. The keys in force stay
-// in force: tokens of theirs are about.
-func (f follower) Delete(any) error {
-	klog.ErrorS(errors.New("the ledger was deleted"), "following the signing keys")
+// Delete takes note that somebody has removed the value. The keys in force stay
+// in force: tokens and certificates of theirs are about.
+func (f follower[T]) Delete(any) error {
+	klog.ErrorS(errors.New("the value was deleted"), "following what servers share", "resource", f.place.Resource)
 	return nil
 }
 
-// Replace takes all that there is: one ledger.
-func (f follower) Replace(objs []any, _ string) error {
+// Replace takes all that there is: one value.
+func (f follower[T]) Replace(objs []any, _ string) error {
 	for _, obj := range objs {
 		if err := f.take(obj); err != nil {
 			return err
@@ -135,14 +160,14 @@ func (f follower) Replace(objs []any, _ string) error {
 }
 
 // Resync has nothing to do: everything is in force when it arrives.
-func (f follower) Resync() error { return nil }
+func (f follower[T]) Resync() error { return nil }
 
-func (f follower) take(obj any) error {
+func (f follower[T]) take(obj any) error {
 	secret, ok := obj.(*corev1.Secret)
 	if !ok {
-		return fmt.Errorf("following the signing keys: the object is a %T", obj)
+		return fmt.Errorf("following %s: the object is a %T", f.place.Resource, obj)
 	}
-	ledger, err := ledgerOf(secret)
+	value, err := f.place.valueOf(secret)
 	if err != nil {
 		return err
 	}
@@ -150,35 +175,36 @@ func (f follower) take(obj any) error {
 	if err != nil {
 		return err
 	}
-	f(ledger, revision)
+	f.seen(value, revision)
 	return nil
 }
 
-// ledgerOf is what a Secret holds; an empty one holds an empty ledger.
-func ledgerOf(secret *corev1.Secret) (rotation.Ledger, error) {
-	data, ok := secret.Data[dataKey]
+// valueOf is what a Secret holds; an empty one holds the zero value.
+func (p Place[T]) valueOf(secret *corev1.Secret) (T, error) {
+	var none T
+	data, ok := secret.Data[p.Key]
 	if !ok && len(secret.Data) == 0 {
-		return rotation.Ledger{}, nil
+		return none, nil
 	}
-	return rotation.Decode(data)
+	return p.Decode(data)
 }
 
-// secretOf is the Secret as it is to be stored: the old one with another ledger.
-func secretOf(old *corev1.Secret, ledger rotation.Ledger) (*corev1.Secret, error) {
-	data, err := ledger.Encode()
+// secretOf is the Secret as it is to be stored: the old one with another value.
+func (p Place[T]) secretOf(old *corev1.Secret, value T) (*corev1.Secret, error) {
+	data, err := p.Encode(value)
 	if err != nil {
 		return nil, err
 	}
 	secret := old.DeepCopy()
-	secret.Name, secret.Type = "ledger", secretType
-	secret.Data = map[string][]byte{dataKey: data}
+	secret.Name, secret.Type = p.Name, corev1.SecretType(p.Type)
+	secret.Data = map[string][]byte{p.Key: data}
 	return secret, nil
 }
 
 func revisionOf(secret *corev1.Secret) (int64, error) {
 	revision, err := strconv.ParseInt(secret.ResourceVersion, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("reading the revision of the signing keys: %w", err)
+		return 0, fmt.Errorf("reading the revision of what servers share: %w", err)
 	}
 	return revision, nil
 }

@@ -63,6 +63,7 @@ func Samples(namespace, name string) []Sample {
 		{Resource: rbac.WithResource("rolebindings"), Object: &rbacv1.RoleBinding{ObjectMeta: own, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "r"}}},
 		{Resource: rbac.WithResource("roles"), Object: &rbacv1.Role{ObjectMeta: own, Rules: rules}},
 	}
+	samples = append(samples, certificateSamples(own)...)
 	for i := range samples {
 		samples[i].complete(name)
 	}
