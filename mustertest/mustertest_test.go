@@ -95,6 +95,9 @@ func TestAFreshServiceAccountMayDiscoverAndAskAboutItselfAndNothingElse(t *testi
 		"create selfsubjectaccessreviews.authorization.k8s.io",
 		"create selfsubjectreviews.authentication.k8s.io",
 		"create selfsubjectrulesreviews.authorization.k8s.io",
+		"get clustertrustbundles.certificates.k8s.io",
+		"list clustertrustbundles.certificates.k8s.io",
+		"watch clustertrustbundles.certificates.k8s.io",
 	}
 	if diff := cmp.Diff(want, allowed(t, client, "dev")); diff != "" {
 		t.Errorf("what a fresh account may do (-want +got):\n%s", diff)
