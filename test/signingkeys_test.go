@@ -235,6 +235,9 @@ func TestSigningKeysAreEncryptedInTheStoreByTheirOwnNameAndByWildcards(t *testin
 			}
 			var legible, encrypted bool
 			for _, stored := range found.Kvs {
+				if prefix == "/named" && !strings.Contains(string(stored.Key), "signingkeys") {
+					continue // authorities have a name of their own
+				}
 				legible = legible || bytes.Contains(stored.Value, []byte("PRIVATE KEY"))
 				encrypted = encrypted || strings.Contains(string(stored.Key), "signingkeys") && bytes.HasPrefix(stored.Value, []byte("k8s:enc:secretbox:v1:one:"))
 			}
