@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -206,7 +206,7 @@ func TestNamesOfRolesAreForOneSubjectAndOneThing(t *testing.T) {
 			"path":      {Verb: "*", Path: "/"},
 		} {
 			name := NameFor(subject, q)
-			if faults := path.IsValidPathSegmentName(name); len(faults) > 0 || name == "" {
+			if faults := content.IsPathSegmentName(name); len(faults) > 0 || name == "" {
 				t.Errorf("%s, %s: %q is no name: %v", text, what, name, faults)
 			}
 			if other, taken := seen[name]; taken {

@@ -95,6 +95,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 
 // refusal is a Status with what the verdict says of it.
 func refusal(a admission.Attributes, result *metav1.Status) error {
+	//lint:ignore ST1005 the words are those of k8s.io/pod-security-admission
 	err := admission.NewForbidden(a, errors.New("Not allowed by PodSecurity"))
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || result == nil {
