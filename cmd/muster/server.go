@@ -54,20 +54,28 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "muster is ready at %s (kubeconfig: %s)\n", s.URL(), s.Kubeconfig())
-	settled := time.NewTimer(settleTime)
+	settled, late := time.NewTimer(settleTime), time.NewTimer(lateTime)
 	defer settled.Stop()
+	defer late.Stop()
 	for {
 		select {
 		case <-settled.C:
-			if err := shrink(); err != nil {
-				klog.V(1).InfoS("the memory of the start is kept", "reason", err)
-			}
+			giveBack()
+		case <-late.C:
+			giveBack()
 		case <-ctx.Done():
 			stop() // a second signal ends the process at once
 			return s.Close()
 		case <-s.Done():
 			return s.Close()
 		}
+	}
+}
+
+// giveBack gives back the memory of the start, where that can be done.
+func giveBack() {
+	if err := shrink(); err != nil {
+		klog.V(1).InfoS("the memory of the start is kept", "reason", err)
 	}
 }
 
@@ -84,3 +92,7 @@ func collectLessOften() {
 // settleTime is how long after it is ready a server is done with its start:
 // the controllers have seen what there is.
 const settleTime = 3 * time.Second
+
+// lateTime is after how long so are the controllers that begin last, such as
+// the one that reads whole pods.
+const lateTime = 30 * time.Second
