@@ -108,16 +108,19 @@ func Suggest(subject rbacv1.Subject, name, namespace string, q rbac.Request) []r
 
 // RuleText tells a rule in words: get, list: pods.
 func RuleText(rule rbacv1.PolicyRule) string {
-	var what []string
-	what = append(what, rule.NonResourceURLs...)
+	return ruleText(rule, func(words []string) string { return strings.Join(words, ", ") })
+}
+
+func ruleText(rule rbacv1.PolicyRule, list func([]string) string) string {
+	what := slices.Clone(rule.NonResourceURLs)
 	for _, resource := range rule.Resources {
 		for _, group := range rule.APIGroups {
 			what = append(what, qualified(resource, group))
 		}
 	}
-	text := strings.Join(rule.Verbs, ", ") + ": " + strings.Join(what, ", ")
+	text := list(rule.Verbs) + ": " + list(what)
 	if len(rule.ResourceNames) > 0 {
-		text += " named " + strings.Join(rule.ResourceNames, ", ")
+		text += " named " + list(rule.ResourceNames)
 	}
 	return text
 }

@@ -229,19 +229,7 @@ func linesOf(rules []rbacv1.PolicyRule) []string {
 	return lines
 }
 
-func lineOf(rule rbacv1.PolicyRule) string {
-	what := slices.Clone(rule.NonResourceURLs)
-	for _, resource := range rule.Resources {
-		for _, group := range rule.APIGroups {
-			what = append(what, qualified(resource, group))
-		}
-	}
-	line := enumerated(rule.Verbs) + ": " + enumerated(what)
-	if len(rule.ResourceNames) > 0 {
-		line += " named " + enumerated(rule.ResourceNames)
-	}
-	return line
-}
+func lineOf(rule rbacv1.PolicyRule) string { return ruleText(rule, enumerated) }
 
 // maxWords is how many of a list are told in a picture.
 const maxWords = 6

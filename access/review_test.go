@@ -12,28 +12,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/muster-identity/muster/rbac/bootstrap"
 )
 
 // policy is what exists from the start, with the objects.
-func policy(t *testing.T, objects ...any) *Policy {
+func policy(t *testing.T, objects ...runtime.Object) *Policy {
 	t.Helper()
 	p := &Policy{ClusterRoles: bootstrap.ClusterRoles(), ClusterRoleBindings: bootstrap.ClusterRoleBindings(), Roles: bootstrap.Roles(), RoleBindings: bootstrap.RoleBindings()}
 	for _, object := range objects {
-		switch object := object.(type) {
-		case *rbacv1.ClusterRole:
-			p.ClusterRoles = append(p.ClusterRoles, object)
-		case *rbacv1.Role:
-			p.Roles = append(p.Roles, object)
-		case *rbacv1.ClusterRoleBinding:
-			p.ClusterRoleBindings = append(p.ClusterRoleBindings, object)
-		case *rbacv1.RoleBinding:
-			p.RoleBindings = append(p.RoleBindings, object)
-		case *corev1.ServiceAccount:
-			p.ServiceAccounts = append(p.ServiceAccounts, object)
-		default:
-			t.Fatalf("%T is no part of a policy", object)
+		if err := p.add(object); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return p
@@ -114,61 +104,61 @@ func TestWhatExistsFromTheStartIsNoFinding(t *testing.T) {
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		objects []any
+		objects []runtime.Object
 		want    []string // in short, of which the end may be missing
 	}{
 		"somebody was added to the administrators": {
-			[]any{&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin", Labels: map[string]string{bootstrappingLabel: "rbac-defaults"}}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "cluster-admin"}, Subjects: subjectsOf([]string{"group:system:masters", "jane"})}},
+			[]runtime.Object{&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin", Labels: map[string]string{bootstrappingLabel: "rbac-defaults"}}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "cluster-admin"}, Subjects: subjectsOf([]string{"group:system:masters", "jane"})}},
 			[]string{"critical | everything | cluster-admin | may do everything everywhere"},
 		},
 		"an administrator of a namespace": {
-			[]any{bound("b", "ClusterRole", "cluster-admin", "jane")},
+			[]runtime.Object{bound("b", "ClusterRole", "cluster-admin", "jane")},
 			[]string{"high | everything | b | may do everything in the namespace dev"},
 		},
 		"tokens, of all and of one": {
-			[]any{role("all", "create serviceaccounts/token"), role("one", "create serviceaccounts/token=ci"), bound("a", "Role", "all", "jane"), bound("b", "Role", "one", "jane")},
+			[]runtime.Object{role("all", "create serviceaccounts/token"), role("one", "create serviceaccounts/token=ci"), bound("a", "Role", "all", "jane"), bound("b", "Role", "one", "jane")},
 			[]string{"high | becomes-others | a | can become other accounts: requests tokens of accounts", "high | becomes-others | b | can become other accounts: requests tokens of accounts (ci)"},
 		},
 		"the same for the whole cluster": {
-			[]any{clusterRole("r", "get secrets", "list secrets", "impersonate users"), clusterBound("b", "r", "jane")},
+			[]runtime.Object{clusterRole("r", "get secrets", "list secrets", "impersonate users"), clusterBound("b", "r", "jane")},
 			[]string{"critical | becomes-others | b | can become other accounts: impersonates users; reads Secrets, and the tokens in them"},
 		},
 		"a name is of no use to a creation": {
-			[]any{role("r", "create pods=a"), bound("b", "Role", "r", "jane")}, nil,
+			[]runtime.Object{role("r", "create pods=a"), bound("b", "Role", "r", "jane")}, nil,
 		},
 		"rights for oneself": {
-			[]any{role("r", "rbac.authorization.k8s.io: bind roles", "rbac.authorization.k8s.io: create rolebindings"), bound("b", "Role", "r", "jane"), role("half", "rbac.authorization.k8s.io: bind roles"), bound("c", "Role", "half", "jane")},
+			[]runtime.Object{role("r", "rbac.authorization.k8s.io: bind roles", "rbac.authorization.k8s.io: create rolebindings"), bound("b", "Role", "r", "jane"), role("half", "rbac.authorization.k8s.io: bind roles"), bound("c", "Role", "half", "jane")},
 			[]string{"critical | gives-itself-rights | b | can give itself any rights: binds any role"},
 		},
 		"certificates take both": {
-			[]any{clusterRole("r", "certificates.k8s.io: update certificatesigningrequests/approval", "certificates.k8s.io: approve signers=kubernetes.io/kube-apiserver-client"), clusterBound("b", "r", "jane"), clusterRole("half", "certificates.k8s.io: update certificatesigningrequests/approval"), clusterBound("c", "half", "jane")},
+			[]runtime.Object{clusterRole("r", "certificates.k8s.io: update certificatesigningrequests/approval", "certificates.k8s.io: approve signers=kubernetes.io/kube-apiserver-client"), clusterBound("b", "r", "jane"), clusterRole("half", "certificates.k8s.io: update certificatesigningrequests/approval"), clusterBound("c", "half", "jane")},
 			[]string{"critical | becomes-others | b | can become other accounts: approves certificates of anybody"},
 		},
 		"webhooks": {
-			[]any{clusterRole("r", "admissionregistration.k8s.io: create,patch mutatingwebhookconfigurations"), clusterBound("b", "r", "jane")},
+			[]runtime.Object{clusterRole("r", "admissionregistration.k8s.io: create,patch mutatingwebhookconfigurations"), clusterBound("b", "r", "jane")},
 			[]string{"critical | changes-what-others-write | b | can change or stop what others write: makes mutating webhooks; changes mutating webhooks"},
 		},
 		"revocations": {
-			[]any{clusterRole("r", "identity.muster.id: delete tokenrevocations"), clusterBound("b", "r", "jane"), bound("harmless", "ClusterRole", "r", "jane")},
+			[]runtime.Object{clusterRole("r", "identity.muster.id: delete tokenrevocations"), clusterBound("b", "r", "jane"), bound("harmless", "ClusterRole", "r", "jane")},
 			[]string{"high | undoes-revocations | b"},
 		},
 		"asterisks": {
-			[]any{role("r", "* configmaps", "apps: get *"), bound("b", "Role", "r", "jane")},
+			[]runtime.Object{role("r", "* configmaps", "apps: get *"), bound("b", "Role", "r", "jane")},
 			[]string{"medium | wildcard | b | may do what is not known yet: every verb on configmaps; every resource of apps"},
 		},
 		"everybody": {
-			[]any{role("r", "get configmaps"), account("default"), bound("b", "Role", "r", "group:system:authenticated", "group:system:unauthenticated", "user:system:anonymous", "group:system:serviceaccounts", "group:system:serviceaccounts:dev", "dev/default")},
+			[]runtime.Object{role("r", "get configmaps"), account("default"), bound("b", "Role", "r", "group:system:authenticated", "group:system:unauthenticated", "user:system:anonymous", "group:system:serviceaccounts", "group:system:serviceaccounts:dev", "dev/default")},
 			[]string{
 				"critical | everybody | b | is held by anybody", "critical | everybody | b | is held by anybody", "high | everybody | b | is held by all users",
 				"high | everybody | b | is held by every account of every", "medium | everybody | b | is held by every account of a namespace", "medium | default-account | b",
 			},
 		},
 		"what does not exist": {
-			[]any{bound("b", "Role", "gone", "dev/ci"), account("other")},
+			[]runtime.Object{bound("b", "Role", "gone", "dev/ci"), account("other")},
 			[]string{"medium | missing-role | b", "medium | missing-account | b"},
 		},
 		"nobody's roles": {
-			[]any{role("r", "get pods"), clusterRole("c", "get pods"), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}},
+			[]runtime.Object{role("r", "get pods"), clusterRole("c", "get pods"), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}},
 			[]string{"info | unbound-role | c", "info | unbound-role | r"},
 		},
 	} {

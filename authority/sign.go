@@ -30,6 +30,16 @@ type Request struct {
 	Life time.Duration
 }
 
+// ParseRequest reads what somebody asks to have certified (PEM, PKCS #10). Whether
+// they have the key is for CheckSignature. The texts are those of Kubernetes.
+func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != cert.CertificateRequestBlockType {
+		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
+	}
+	return x509.ParseCertificateRequest(block.Bytes)
+}
+
 // Sign makes a certificate (PEM). Kubernetes:
 // pkg/controller/certificates/authority.
 func (a Authority) Sign(r Request, now time.Time) ([]byte, error) {

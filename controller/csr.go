@@ -5,7 +5,6 @@ package controller
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,20 +13,10 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/client-go/util/cert"
 )
 
 // nodePrefix begins the names of nodes' users.
 const nodePrefix = "system:node:"
-
-// parseCSR reads what is to be signed.
-func parseCSR(data []byte) (*x509.CertificateRequest, error) {
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != cert.CertificateRequestBlockType {
-		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
-	}
-	return x509.ParseCertificateRequest(block.Bytes)
-}
 
 // verdict is what has been decided on a request. A denial outweighs an approval.
 func verdict(csr *certificatesv1.CertificateSigningRequest) (approved, denied bool) {

@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/muster-identity/muster/authority"
 )
 
 // approvalPause is after how long a request is looked at again whose maker may
@@ -48,7 +50,7 @@ func (a *csrApproval) Reconcile(ctx context.Context, request reconcile.Request) 
 	if approved, denied := verdict(csr); approved || denied || len(csr.Status.Certificate) > 0 {
 		return reconcile.Result{}, nil
 	}
-	parsed, err := parseCSR(csr.Spec.Request)
+	parsed, err := authority.ParseRequest(csr.Spec.Request)
 	if err != nil { // it was read when it was made
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading certificate signing request %q: %w", csr.Name, err))
 	}

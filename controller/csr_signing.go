@@ -57,7 +57,7 @@ func (s *csrSigning) Reconcile(ctx context.Context, request reconcile.Request) (
 	if sign == nil || !awaitsSignature(found) {
 		return reconcile.Result{}, nil
 	}
-	parsed, err := parseCSR(found.Spec.Request)
+	parsed, err := authority.ParseRequest(found.Spec.Request)
 	if err != nil { // it was read when it was made
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading certificate signing request %q: %w", found.Name, err))
 	}

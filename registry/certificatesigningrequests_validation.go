@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/muster-identity/muster/authority"
 )
 
 const (
@@ -89,11 +91,7 @@ func validateCSR(obj csrObject, tolerate csrTolerance) field.ErrorList {
 // checkSignedRequest reads a PKCS#10 request, and whether whoever made it has the
 // key.
 func checkSignedRequest(data []byte) error {
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != cert.CertificateRequestBlockType {
-		return errors.New("PEM block type must be CERTIFICATE REQUEST")
-	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
+	request, err := authority.ParseRequest(data)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,6 @@ package noderestriction
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -15,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
 
+	"github.com/muster-identity/muster/authority"
 	"github.com/muster-identity/muster/authz/node"
 	"github.com/muster-identity/muster/live"
 )
@@ -32,11 +30,7 @@ func (p *Plugin) admitCSR(_ context.Context, r request) error {
 	if s := csr.Spec.SignerName; s != certificatesv1.KubeletServingSignerName && s != certificatesv1.KubeAPIServerClientKubeletSignerName {
 		return nil
 	}
-	block, _ := pem.Decode(csr.Spec.Request)
-	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return r.forbid("unable to parse csr: %w", errors.New("PEM block type must be CERTIFICATE REQUEST"))
-	}
-	parsed, err := x509.ParseCertificateRequest(block.Bytes)
+	parsed, err := authority.ParseRequest(csr.Spec.Request)
 	if err != nil {
 		return r.forbid("unable to parse csr: %w", err)
 	}

@@ -90,6 +90,22 @@ func auditLog(cmd *cobra.Command, patterns []string) (*auditlog.Log, error) {
 	return log, nil
 }
 
+// readLog hands every event of a log to handle.
+func readLog(cmd *cobra.Command, patterns []string, handle func(*auditv1.Event)) error {
+	log, err := auditLog(cmd, patterns)
+	if err != nil {
+		return err
+	}
+	err = log.Each(cmd.Context(), func(event *auditv1.Event) error {
+		handle(event)
+		return nil
+	})
+	if log.Progress != nil {
+		fmt.Fprint(cmd.ErrOrStderr(), "\r\x1b[K")
+	}
+	return err
+}
+
 // readUsage reads from a log what was done since a day or a time; an empty text
 // means since its beginning. keep says which names of objects matter.
 func readUsage(cmd *cobra.Command, patterns []string, since string, keep func(name string) bool) (*access.Usage, error) {
@@ -97,20 +113,12 @@ func readUsage(cmd *cobra.Command, patterns []string, since string, keep func(na
 	if err != nil {
 		return nil, err
 	}
-	log, err := auditLog(cmd, patterns)
-	if err != nil {
-		return nil, err
-	}
 	usage := access.NewUsage(keep)
-	err = log.Each(cmd.Context(), func(event *auditv1.Event) error {
+	err = readLog(cmd, patterns, func(event *auditv1.Event) {
 		if !event.RequestReceivedTimestamp.Time.Before(from) {
 			usage.Add(event)
 		}
-		return nil
 	})
-	if log.Progress != nil {
-		fmt.Fprint(cmd.ErrOrStderr(), "\r\x1b[K")
-	}
 	if err == nil && usage.From.IsZero() {
 		err = errors.New("the audit log has no event of that time: nothing can be said of what was used")
 	}

@@ -81,9 +81,7 @@ bindings, which the caller must be allowed to list in all namespaces.`,
 			v := &verdict{Subject: subject, Request: sentence(asked.Request, asked.namespace), Namespace: asked.namespace}
 			v.RBAC = access.Explain(asked.index, who, asked.namespace, asked.Request)
 			v.Allowed = v.RBAC.Allowed
-			if err := v.decided(cmd, q.kubeconfig, who, asked); err != nil {
-				return err
-			}
+			v.decided(cmd, who, asked)
 			if suggest {
 				return v.suggest(cmd, asked, name)
 			}
@@ -107,11 +105,7 @@ bindings, which the caller must be allowed to list in all namespaces.`,
 
 // decided asks the server itself, which may have other authorizers than RBAC. A
 // caller who may not ask is told what RBAC says.
-func (v *verdict) decided(cmd *cobra.Command, kubeconfig string, who user.Info, asked *asked) error {
-	client, err := clientFor(cmd, kubeconfig)
-	if err != nil {
-		return err
-	}
+func (v *verdict) decided(cmd *cobra.Command, who user.Info, asked *asked) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: who.GetName(), Groups: who.GetGroups()}}
 	if q := asked.Request; q.ResourceRequest {
 		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{
@@ -120,16 +114,15 @@ func (v *verdict) decided(cmd *cobra.Command, kubeconfig string, who user.Info, 
 	} else {
 		review.Spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: q.Path, Verb: q.Verb}
 	}
-	answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(cmd.Context(), review, metav1.CreateOptions{})
+	answer, err := asked.client.AuthorizationV1().SubjectAccessReviews().Create(cmd.Context(), review, metav1.CreateOptions{})
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "muster: the server was not asked, this is what roles and bindings say: %v\n", err)
-		return nil
+		return
 	}
 	v.Allowed = answer.Status.Allowed
 	if v.Allowed != v.RBAC.Allowed {
 		v.Reason = answer.Status.Reason
 	}
-	return nil
 }
 
 // suggest writes what would allow it.

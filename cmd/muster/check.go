@@ -4,8 +4,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-	"sigs.k8s.io/yaml"
 
-	"github.com/muster-identity/muster/auditlog"
 	"github.com/muster-identity/muster/check"
 )
 
@@ -67,7 +62,7 @@ standard error and not checked. It is whoever the kubeconfig says, as with muste
 			if err != nil {
 				return err
 			}
-			uses, err := readUses(cmd.Context(), cmd.InOrStdin(), logs)
+			uses, err := readUses(cmd, logs)
 			if err != nil {
 				return err
 			}
@@ -89,23 +84,19 @@ standard error and not checked. It is whoever the kubeconfig says, as with muste
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&logs, "audit-log", nil, "Audit log that tells who uses which token; may be repeated.")
+	flags.StringArrayVar(&logs, "audit-log", nil, "Audit log that tells who uses which token, a file or a pattern of several; may be repeated.")
 	flags.StringVarP(&output, "output", "o", "", "Format of the answer: json or yaml, or a table if not given.")
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "Kubeconfig of the caller.")
 	return cmd
 }
 
 // readUses reads what the logs show; nil without logs.
-func readUses(ctx context.Context, stdin io.Reader, files []string) (*check.Uses, error) {
-	if len(files) == 0 {
+func readUses(cmd *cobra.Command, patterns []string) (*check.Uses, error) {
+	if len(patterns) == 0 {
 		return nil, nil
 	}
 	uses := check.NewUses()
-	log := auditlog.Log{Files: files, Stdin: stdin}
-	err := log.Each(ctx, func(event *auditv1.Event) error {
-		uses.Add(event)
-		return nil
-	})
+	err := readLog(cmd, patterns, uses.Add)
 	if err == nil && uses.From.IsZero() {
 		err = errors.New("the audit log has no event: nothing can be said of what was used")
 	}
@@ -115,18 +106,7 @@ func readUses(ctx context.Context, stdin io.Reader, files []string) (*check.Uses
 // printReport writes the findings, and what was not checked beside them.
 func printReport(out, notes io.Writer, report *check.Report, format string) error {
 	if format != "" {
-		text, err := json.MarshalIndent(report, "", "  ")
-		if err == nil && format == "yaml" {
-			text, err = yaml.JSONToYAML(text)
-		}
-		if err != nil {
-			return fmt.Errorf("writing the findings: %w", err)
-		}
-		if format == "json" {
-			text = append(text, '\n')
-		}
-		_, err = out.Write(text)
-		return err
+		return printDocument(out, report, format)
 	}
 	for _, omission := range report.Omissions {
 		fmt.Fprintf(notes, "muster: not checked: %s: %s\n", omission.Check, omission.Why)

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
 	"github.com/muster-identity/muster/access"
@@ -88,6 +89,7 @@ func checkFormat(output string, formats ...string) error {
 type asked struct {
 	rbac.Request
 	namespace string
+	client    kubernetes.Interface
 	policy    *access.Policy
 	index     *rbac.Index
 }
@@ -106,7 +108,7 @@ func (q *question) ask(cmd *cobra.Command) (*asked, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &asked{request, namespace, policy, policy.Index()}, nil
+	return &asked{request, namespace, client, policy, policy.Index()}, nil
 }
 
 func printGrants(w io.Writer, grants []rbac.Grant, format string) error {
