@@ -21,13 +21,14 @@ import (
 
 	"github.com/muster-identity/muster/authz"
 	"github.com/muster-identity/muster/authz/node"
+	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/rbac"
 )
 
 const head = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n"
 
 func builtin() authz.Builtin {
-	graph := node.NewGraph(func(string, string) string { return "" })
+	graph := node.NewGraph(live.New(nil, nil))
 	return authz.Builtin{RBAC: authz.NewRBAC(rbac.NewIndex()), Node: node.New(graph, nil)}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -42,6 +43,11 @@ func podOf(obj runtime.Object) Pod {
 		Meta: metaOf(pod), ServiceAccount: pod.Spec.ServiceAccountName, NodeName: pod.Spec.NodeName,
 		Mirror: mirror, References: ReferencesOf(pod),
 	}
+}
+
+// requesterOf is the node that a PodCertificateRequest is of.
+func requesterOf(obj runtime.Object) string {
+	return string(obj.(*certificatesv1.PodCertificateRequest).Spec.NodeName)
 }
 
 func secretOf(obj runtime.Object) Secret {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -38,6 +39,8 @@ var (
 	namespaces      = schema.GroupResource{Resource: "namespaces"}
 	revocations     = identityv1.Resource("tokenrevocations")
 
+	podCertificateRequests = certificatesv1.Resource("podcertificaterequests")
+
 	rbacResources = []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}
 )
 
@@ -52,6 +55,8 @@ type View struct {
 	secrets         *table[Secret]
 	nodes           *table[Node]
 	namespaces      *table[Namespace]
+	// podCertificateRequests have the names of the nodes that made them.
+	podCertificateRequests *table[string]
 	// webhooks is nil unless webhook configurations are kept.
 	webhooks map[WebhookKind]*table[WebhookConfiguration]
 
@@ -82,6 +87,8 @@ func New(source Source, rbac Subscriber) *View {
 		nodes:           newTable[Node](nil),
 		namespaces:      newTable[Namespace](nil),
 		revocations:     newRevocations(),
+
+		podCertificateRequests: newTable[string](nil),
 	}
 	v.feeds = map[schema.GroupResource]feed{
 		serviceAccounts: kind[ServiceAccount]{v.serviceAccounts, serviceAccountOf},
@@ -90,6 +97,8 @@ func New(source Source, rbac Subscriber) *View {
 		nodes:           kind[Node]{v.nodes, nodeOf},
 		namespaces:      kind[Namespace]{v.namespaces, namespaceOf},
 		revocations:     revocationKind{kind[Revocation]{newTable(v.revocations.apply), revocationOf}, v.revocations},
+
+		podCertificateRequests: kind[string]{v.podCertificateRequests, requesterOf},
 	}
 	for _, resource := range rbacResources {
 		v.feeds[schema.GroupResource{Group: "rbac.authorization.k8s.io", Resource: resource}] = kind[runtime.Object]{newTable(rbac), copyOf}
@@ -151,6 +160,16 @@ func (v *View) NodeOf(namespace, name string) string {
 		return ""
 	}
 	return pod.NodeName
+}
+
+// NodeOfRequest returns the node that made a PodCertificateRequest, or "" for one
+// that the view has not heard of. It does not look in the store, as NodeOf.
+func (v *View) NodeOfRequest(namespace, name string) string {
+	node, ok := v.podCertificateRequests.get(types.NamespacedName{Namespace: namespace, Name: name})
+	if !ok {
+		return ""
+	}
+	return node
 }
 
 // FollowPods has told hear of each change of a pod: what existed before and what

@@ -361,7 +361,7 @@ func TestTheViewSaysWhichResourcesItKeeps(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "namespaces", "nodes", "pods",
+		"clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "namespaces", "nodes", "podcertificaterequests.certificates.k8s.io", "pods",
 		"rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io", "secrets", "serviceaccounts",
 		"tokenrevocations.identity.muster.id",
 	}

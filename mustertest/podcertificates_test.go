@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,6 +88,11 @@ func TestASignerAnswersForACertificateOfAPodOnce(t *testing.T) {
 	made := create()
 	if got := made.Spec.MaxExpirationSeconds; got == nil || *got != 86400 {
 		t.Errorf("the longest life is %v by itself", got)
+	}
+	for node, want := range map[string]bool{string(made.Spec.NodeName): true, "another": false} {
+		if got := nodeReads(t, s, node, made.Name); got != want {
+			t.Errorf("the node %s may read the request: %v, want %v", node, got, want)
+		}
 	}
 	changed := made.DeepCopy()
 	changed.Spec.PodName = "db"
@@ -315,4 +321,18 @@ func TestTheServersOwnTrustBundleIsPublished(t *testing.T) {
 	find(func(b *certificatesv1.ClusterTrustBundle) bool {
 		return b.UID != published.UID && b.Spec.TrustBundle == good
 	})
+}
+
+// nodeReads tells whether a node may read a request in dev.
+func nodeReads(t *testing.T, s *mustertest.Server, node, name string) bool {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: "system:node:" + node, Groups: []string{"system:nodes", "system:authenticated"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Group: "certificates.k8s.io", Resource: "podcertificaterequests", Namespace: "dev", Name: name},
+	}}
+	answer, err := s.Client().AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.Allowed
 }

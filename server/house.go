@@ -131,7 +131,7 @@ func (h *house) openChain() error {
 	h.openToAll = authz.Has(config, authz.TypeAlwaysAllow)
 	builtin := authz.Builtin{RBAC: h.rbac}
 	if authz.Has(config, authz.TypeNode) {
-		graph := node.NewGraph(h.view.NodeOf)
+		graph := node.NewGraph(h.view)
 		h.view.FollowPods(graph.Move)
 		builtin.Node = node.New(graph, bootstrap.NodeRules())
 	}

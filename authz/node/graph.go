@@ -36,20 +36,27 @@ type edge struct {
 //
 // Upstream walks from an object over pods to nodes. Here each pair that is related
 // is one entry, so that the answer is one lookup, however many pods refer to an
-// object. Pods themselves are not in it: live knows where they are.
+// object. Pods themselves are not in it, nor what nodes ask for themselves: live
+// knows where they are.
 type Graph struct {
-	// nodeOf tells which node a pod is bound to; "" for none.
-	nodeOf func(namespace, pod string) string
+	whereabouts Whereabouts
 
 	mu sync.RWMutex
 	// edges counts the pods by which an object is related to a node. Guarded by mu.
 	edges map[edge]uint32
 }
 
-// NewGraph makes a graph without edges. nodeOf tells which node a pod is bound to,
-// and "" for none.
-func NewGraph(nodeOf func(namespace, pod string) string) *Graph {
-	return &Graph{nodeOf: nodeOf, edges: map[edge]uint32{}}
+// Whereabouts tells where things are. Calls may overlap.
+type Whereabouts interface {
+	// NodeOf is the node that a pod is bound to, or "" for none.
+	NodeOf(namespace, pod string) string
+	// NodeOfRequest is the node that a PodCertificateRequest is of, or "" for none.
+	NodeOfRequest(namespace, name string) string
+}
+
+// NewGraph makes a graph without edges.
+func NewGraph(w Whereabouts) *Graph {
+	return &Graph{whereabouts: w, edges: map[edge]uint32{}}
 }
 
 // Move takes a change of a pod: what it was and what it is, nil for nothing. The
@@ -113,8 +120,11 @@ func (g *Graph) remove(e edge) {
 
 // related tells whether an object is related to a node.
 func (g *Graph) related(node string, kind kind, namespace, name string) bool {
-	if kind == pod {
-		return g.nodeOf(namespace, name) == node
+	switch kind {
+	case pod:
+		return g.whereabouts.NodeOf(namespace, name) == node
+	case podCertificateRequest:
+		return g.whereabouts.NodeOfRequest(namespace, name) == node
 	}
 	g.mu.RLock()
 	defer g.mu.RUnlock()

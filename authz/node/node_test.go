@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -30,7 +31,7 @@ type world struct {
 
 func newWorld() *world {
 	w := &world{view: live.New(nil, nil)}
-	graph := node.NewGraph(w.view.NodeOf)
+	graph := node.NewGraph(w.view)
 	w.view.FollowPods(graph.Move)
 	w.authorizer = node.New(graph, bootstrap.NodeRules())
 	return w
@@ -317,5 +318,33 @@ func BenchmarkAuthorize(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestANodeReadsTheCertificateRequestsThatItHasMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	request := &certificatesv1.PodCertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "papers", ResourceVersion: "1"},
+		Spec:       certificatesv1.PodCertificateRequestSpec{NodeName: "n1"},
+	}
+	may := func(name string) bool {
+		decision, _, err := w.authorizer.Authorize(t.Context(), authorizer.AttributesRecord{
+			User: &user.DefaultInfo{Name: "system:node:" + name, Groups: []string{user.NodesGroup}},
+			Verb: "get", APIGroup: "certificates.k8s.io", Resource: "podcertificaterequests", Namespace: "shop", Name: "papers", ResourceRequest: true,
+		})
+		return err == nil && decision == authorizer.DecisionAllow
+	}
+	if may("n1") {
+		t.Error("a node reads a request that nobody has made")
+	}
+	w.view.Commit(certificatesv1.Resource("podcertificaterequests"), request, false)
+	if !may("n1") || may("n2") {
+		t.Errorf("n1 reads its request: %v, n2 reads that of n1: %v", may("n1"), may("n2"))
+	}
+	request.ResourceVersion = "2"
+	w.view.Commit(certificatesv1.Resource("podcertificaterequests"), request, true)
+	if may("n1") {
+		t.Error("a node reads a request that is gone")
 	}
 }

@@ -33,7 +33,7 @@ const questions = 50_000
 // bothNodeAuthorizers are that of Kubernetes and that of Muster, on the same pods.
 func bothNodeAuthorizers(r *rand.Rand) (theirs, ours authorizer.Authorizer) {
 	view := live.New(nil, nil)
-	graph := node.NewGraph(view.NodeOf)
+	graph := node.NewGraph(view)
 	view.FollowPods(graph.Move)
 	upstream := kubernetes.NewGraph()
 	for i := range 40 {
