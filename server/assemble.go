@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 
+	etcdclient "go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
 	"github.com/muster-identity/muster/registry"
 )
@@ -66,7 +68,33 @@ func (s *Server) openStore(dir *dataDir) error {
 		return err
 	}
 	s.onClose(etcd.Close)
+	s.etcd = etcd
 	s.store.StorageConfig.Transport.ServerList = []string{etcd.endpoint}
+	return nil
+}
+
+// newStoreClient makes a client of the store, whichever it is.
+func (s *Server) newStoreClient() (*etcdclient.Client, error) {
+	if s.etcd != nil {
+		return s.etcd.newClient()
+	}
+	return dialStore(s.store.StorageConfig.Transport)
+}
+
+// placeResources settles where the resources are kept, and how they are reached.
+func (s *Server) placeResources(factory serverstorage.StorageFactory, config *genericapiserver.Config) error {
+	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
+		return fmt.Errorf("setting up the storage: %w", err)
+	}
+	if s.etcd == nil {
+		return nil
+	}
+	calling, stop, err := callStore(config.RESTOptionsGetter, s.etcd, s.store)
+	if err != nil {
+		return err
+	}
+	s.onClose(stop)
+	config.RESTOptionsGetter = calling
 	return nil
 }
 
@@ -83,8 +111,8 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 		return nil, err
 	}
 	factory := storageFactory(s.store, scheme, codecs, resources, config)
-	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
-		return nil, fmt.Errorf("setting up the storage: %w", err)
+	if err := s.placeResources(factory, config); err != nil {
+		return nil, err
 	}
 	if err := h.openKeys(ctx, dir, config); err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -54,14 +53,9 @@ func newAuthorities(now func() time.Time) *authorities {
 
 // open reads the roll, or begins it, and does what is due.
 func (a *authorities) open(ctx context.Context, config *genericapiserver.Config) error {
-	secrets, err := config.RESTOptionsGetter.GetRESTOptions(corev1.Resource("secrets"), &corev1.Secret{})
+	place, err := secretPlace(config, authoritiesResource)
 	if err != nil {
-		return fmt.Errorf("finding the store: %w", err)
-	}
-	place := secrets.StorageConfig.Config
-	place.Transformer = nil
-	if config.ResourceTransformers != nil {
-		place.Transformer = config.ResourceTransformers.TransformerForResource(authoritiesResource)
+		return err
 	}
 	a.store, err = ledgerstore.Open(place, ledgerstore.Place[authority.Roll]{
 		Resource: authoritiesResource, Name: "roll", Type: "identity.muster.id/certificate-authorities", Key: "roll.json",

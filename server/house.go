@@ -85,10 +85,11 @@ func (s *Server) newHouse() (*house, error) {
 		controllers: newWorker(s), fed: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
 		authorities: newAuthorities(s.Now),
 	}
-	var err error
-	if h.origin, err = newOrigin(s.store.StorageConfig.Transport); err != nil {
+	client, err := s.newStoreClient()
+	if err != nil {
 		return nil, err
 	}
+	h.origin = newOrigin(client)
 	s.onClose(h.origin.close)
 	h.rbac = authz.NewRBAC(rbac.NewIndex())
 	h.view = live.New(h.stores, h.rbac.Apply)

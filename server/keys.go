@@ -13,7 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/muster-identity/muster/issuer"
 	"github.com/muster-identity/muster/keyring"
@@ -122,19 +124,29 @@ func (h *house) storedKeys(ctx context.Context, dir *dataDir, config *genericapi
 	return keys{signer: shared, shown: shared, follow: shared.Run}, nil
 }
 
-// openLedger opens the place of the keys in the store: it is kept as Secrets
-// are, and encrypted as the encryption configuration says of its own resource.
+// openLedger opens the place of the keys in the store.
 func openLedger(config *genericapiserver.Config) (*ledgerstore.Store, error) {
-	secrets, err := config.RESTOptionsGetter.GetRESTOptions(corev1.Resource("secrets"), &corev1.Secret{})
+	place, err := secretPlace(config, ledgerstore.Resource)
 	if err != nil {
-		return nil, fmt.Errorf("finding the store: %w", err)
-	}
-	place := secrets.StorageConfig.Config
-	place.Transformer = nil
-	if config.ResourceTransformers != nil {
-		place.Transformer = config.ResourceTransformers.TransformerForResource(ledgerstore.Resource)
+		return nil, err
 	}
 	return ledgerstore.New(place)
+}
+
+// secretPlace is where the store keeps what no request leads to: as it keeps
+// Secrets, and encrypted as the encryption configuration says of the resource.
+func secretPlace(config *genericapiserver.Config, resource schema.GroupResource) (storagebackend.Config, error) {
+	secrets, err := config.RESTOptionsGetter.GetRESTOptions(corev1.Resource("secrets"), &corev1.Secret{})
+	if err != nil {
+		return storagebackend.Config{}, fmt.Errorf("finding the store: %w", err)
+	}
+	place := secrets.StorageConfig.Config
+	place.CompactionInterval = 0 // the storages of the resources see to it
+	place.Transformer = nil
+	if config.ResourceTransformers != nil {
+		place.Transformer = config.ResourceTransformers.TransformerForResource(resource)
+	}
+	return place, nil
 }
 
 // earlierKey is the signing key of a data dir from before the store held them;

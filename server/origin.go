@@ -21,9 +21,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -46,8 +44,14 @@ type originKind struct {
 	newList   func() runtime.Object
 }
 
-// newOrigin makes the client; resources are added to it.
-func newOrigin(transport storagebackend.TransportConfig) (*origin, error) {
+// newOrigin reads and follows the store through client, which is the origin's
+// from then on; resources are added to it.
+func newOrigin(client *etcdclient.Client) *origin {
+	return &origin{client: client, kinds: map[schema.GroupResource]originKind{}}
+}
+
+// dialStore makes a client of an external store.
+func dialStore(transport storagebackend.TransportConfig) (*etcdclient.Client, error) {
 	tlsConfig, err := etcdTLS(transport)
 	if err != nil {
 		return nil, err
@@ -59,7 +63,7 @@ func newOrigin(transport storagebackend.TransportConfig) (*origin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %v: %w", transport.ServerList, err)
 	}
-	return &origin{client: client, kinds: map[schema.GroupResource]originKind{}}, nil
+	return client, nil
 }
 
 func (o *origin) close() { o.client.Close() }
@@ -75,17 +79,10 @@ func (o *origin) add(resource schema.GroupResource, served rest.Storage, getter 
 	if err != nil {
 		return fmt.Errorf("finding the objects of %s in the store: %w", resource, err)
 	}
-	config := options.StorageConfig
-	transformer := config.Transformer
-	if transformer == nil {
-		transformer = identity.NewEncryptCheckTransformer()
-	}
 	key := "/" + strings.Trim(options.ResourcePrefix, "/") + "/"
-	versioner := storage.APIObjectVersioner{}
-	store, err := etcd3.New(o.client, nil, config.Codec, served.New, lister.NewList, config.Prefix, key, config.GroupResource,
-		transformer, config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+	store, _, err := openStorage(o.client, nil, options.StorageConfig, served.New, lister.NewList, key)
 	if err != nil {
-		return fmt.Errorf("reading %s from the store: %w", resource, err)
+		return err
 	}
 	o.kinds[resource] = originKind{Interface: store, key: key, newObject: served.New, newList: lister.NewList}
 	return nil

@@ -46,9 +46,11 @@ type Server struct {
 // running is what a started server consists of.
 type running struct {
 	// closers end the parts, last made first.
-	closers     []func()
-	addresses   addresses
-	store       *genericoptions.EtcdOptions
+	closers   []func()
+	addresses addresses
+	store     *genericoptions.EtcdOptions
+	// etcd is the embedded store, or nil with an external one.
+	etcd        *embeddedEtcd
 	credentials *credentials
 	// signer is nil unless tokens are signed elsewhere.
 	signer   *external.Signer
