@@ -180,10 +180,22 @@ var errClaims = errors.New("service account token claims are malformed")
 // and a time that is not a whole number of seconds from 1970 to 9999. Keys it
 // does not know are passed over. Errors quote nothing of the payload.
 func Decode(payload []byte) (*Claims, error) {
+	if c, ok := plainClaims(payload); ok {
+		return c.inTime()
+	}
+	return parseClaims(payload)
+}
+
+func parseClaims(payload []byte) (*Claims, error) {
 	c := &Claims{}
 	if !decodeObject(payload, c) {
 		return nil, errClaims
 	}
+	return c.inTime()
+}
+
+// inTime refuses claims with times that no token has.
+func (c *Claims) inTime() (*Claims, error) {
 	for _, t := range []int64{c.Expiry, c.IssuedAt, c.NotBefore, c.Kubernetes.WarnAfter} {
 		if t < 0 || t > maxTime {
 			return nil, errClaims

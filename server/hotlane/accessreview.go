@@ -8,6 +8,8 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/muster-identity/muster/token/plainjson"
 )
 
 var accessReviewKind = authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview")
@@ -23,137 +25,137 @@ func (q accessReview) complete(_, agent string, now time.Time) runtime.Object {
 
 func readAccessReview(r *reader) question {
 	q := &authorizationv1.SubjectAccessReview{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch key := r.key(); string(key) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch key := r.Key(); string(key) {
 		case "kind":
-			r.once(&seen, 0)
+			r.Once(&seen, 0)
 			r.typeMeta(key, accessReviewKind)
 		case "apiVersion":
-			r.once(&seen, 1)
+			r.Once(&seen, 1)
 			r.typeMeta(key, accessReviewKind)
 		case "metadata":
-			r.once(&seen, 2)
+			r.Once(&seen, 2)
 			r.empty()
 		case "spec":
-			r.once(&seen, 3)
+			r.Once(&seen, 3)
 			readAccessReviewSpec(r, &q.Spec)
 		case "status":
-			r.once(&seen, 4)
+			r.Once(&seen, 4)
 			readNotAllowed(r)
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 	return accessReview{q}
 }
 
 func readAccessReviewSpec(r *reader, spec *authorizationv1.SubjectAccessReviewSpec) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "user":
-			r.once(&seen, 0)
-			spec.User = r.string()
+			r.Once(&seen, 0)
+			spec.User = r.String()
 		case "uid":
-			r.once(&seen, 1)
-			spec.UID = r.string()
+			r.Once(&seen, 1)
+			spec.UID = r.String()
 		case "groups":
-			r.once(&seen, 2)
-			spec.Groups = r.strings()
+			r.Once(&seen, 2)
+			spec.Groups = r.Strings()
 		case "extra":
-			r.once(&seen, 3)
+			r.Once(&seen, 3)
 			spec.Extra = readExtra(r)
 		case "resourceAttributes":
-			r.once(&seen, 4)
+			r.Once(&seen, 4)
 			spec.ResourceAttributes = readResource(r)
 		case "nonResourceAttributes":
-			r.once(&seen, 5)
+			r.Once(&seen, 5)
 			spec.NonResourceAttributes = readNonResource(r)
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 }
 
 func readExtra(r *reader) map[string]authorizationv1.ExtraValue {
 	extra := map[string]authorizationv1.ExtraValue{}
-	for r.open('{'); r.more('}'); {
-		key := string(r.key())
+	for r.Open('{'); r.More('}'); {
+		key := string(r.Key())
 		if _, twice := extra[key]; twice || key == "" {
-			r.bad = true
+			r.Refuse()
 		}
-		extra[key] = r.strings()
+		extra[key] = r.Strings()
 	}
 	if len(extra) == 0 {
-		r.bad = true
+		r.Refuse()
 	}
 	return extra
 }
 
 func readResource(r *reader) *authorizationv1.ResourceAttributes {
 	a := &authorizationv1.ResourceAttributes{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "namespace":
-			r.once(&seen, 0)
-			a.Namespace = r.string()
+			r.Once(&seen, 0)
+			a.Namespace = r.String()
 		case "verb":
-			r.once(&seen, 1)
-			a.Verb = r.string()
+			r.Once(&seen, 1)
+			a.Verb = r.String()
 		case "group":
-			r.once(&seen, 2)
-			a.Group = r.string()
+			r.Once(&seen, 2)
+			a.Group = r.String()
 		case "version":
-			r.once(&seen, 3)
-			a.Version = r.string()
+			r.Once(&seen, 3)
+			a.Version = r.String()
 		case "resource":
-			r.once(&seen, 4)
-			a.Resource = r.string()
+			r.Once(&seen, 4)
+			a.Resource = r.String()
 		case "subresource":
-			r.once(&seen, 5)
-			a.Subresource = r.string()
+			r.Once(&seen, 5)
+			a.Subresource = r.String()
 		case "name":
-			r.once(&seen, 6)
-			a.Name = r.string()
+			r.Once(&seen, 6)
+			a.Name = r.String()
 		default: // selectors too
-			r.bad = true
+			r.Refuse()
 		}
 	}
-	r.some(seen)
+	r.Some(seen)
 	return a
 }
 
 func readNonResource(r *reader) *authorizationv1.NonResourceAttributes {
 	a := &authorizationv1.NonResourceAttributes{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "path":
-			r.once(&seen, 0)
-			a.Path = r.string()
+			r.Once(&seen, 0)
+			a.Path = r.String()
 		case "verb":
-			r.once(&seen, 1)
-			a.Verb = r.string()
+			r.Once(&seen, 1)
+			a.Verb = r.String()
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
-	r.some(seen)
+	r.Some(seen)
 	return a
 }
 
 // readNotAllowed reads a status as clients write it that have none yet.
 func readNotAllowed(r *reader) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		if string(r.key()) != "allowed" {
-			r.bad = true
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		if string(r.Key()) != "allowed" {
+			r.Refuse()
 			return
 		}
-		r.once(&seen, 0)
-		r.word("false")
+		r.Once(&seen, 0)
+		r.Word("false")
 	}
 }
 

@@ -6,7 +6,7 @@
 // the two documents of OIDC discovery, and reading one object.
 //
 // It takes a request only if it understands all of it: a plain form (request.go),
-// a body without surprises (reader.go, protobuf.go), a caller whose credentials
+// a body without surprises (plainjson, protobuf.go), a caller whose credentials
 // were verified before (callers.go). Whatever is not like that goes down the
 // general path as if the lane were not there, so that no option of the general
 // path can be forgotten:

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/muster-identity/muster/token/plainjson"
 )
 
 // question is the body of a request.
@@ -109,31 +111,34 @@ func (k *kind) read(in encoding, body []byte) (question, bool) {
 		}
 		return k.readProtobuf(raw)
 	}
-	r := &reader{data: body}
+	r := &reader{plainjson.NewReader(body)}
 	q := k.readJSON(r)
-	return q, r.end()
+	return q, r.End()
 }
+
+// reader reads the body of a request: reviews and token requests are plain.
+type reader struct{ plainjson.Reader }
 
 // typeMeta reads one of the two keys that name the type.
 func (r *reader) typeMeta(key []byte, gvk schema.GroupVersionKind) {
 	if string(key) == "kind" {
-		r.constant(gvk.Kind)
+		r.Constant(gvk.Kind)
 		return
 	}
-	r.constant(gvk.GroupVersion().String())
+	r.Constant(gvk.GroupVersion().String())
 }
 
 // empty reads an object in which nothing is set: a creationTimestamp may be
 // null, which is how older clients write that there is none.
 func (r *reader) empty() {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		if string(r.key()) != "creationTimestamp" {
-			r.bad = true
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		if string(r.Key()) != "creationTimestamp" {
+			r.Refuse()
 			return
 		}
-		r.once(&seen, 0)
-		r.null()
+		r.Once(&seen, 0)
+		r.Null()
 	}
 }
 

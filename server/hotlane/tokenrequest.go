@@ -9,6 +9,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/muster-identity/muster/token/plainjson"
 )
 
 var tokenRequestKind = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
@@ -28,109 +30,100 @@ func (q tokenRequest) complete(namespace, agent string, now time.Time) runtime.O
 
 func readTokenRequest(r *reader) question {
 	q := &authenticationv1.TokenRequest{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch key := r.key(); string(key) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch key := r.Key(); string(key) {
 		case "kind":
-			r.once(&seen, 0)
+			r.Once(&seen, 0)
 			r.typeMeta(key, tokenRequestKind)
 		case "apiVersion":
-			r.once(&seen, 1)
+			r.Once(&seen, 1)
 			r.typeMeta(key, tokenRequestKind)
 		case "metadata":
-			r.once(&seen, 2)
+			r.Once(&seen, 2)
 			r.empty()
 		case "spec":
-			r.once(&seen, 3)
+			r.Once(&seen, 3)
 			readTokenRequestSpec(r, &q.Spec)
 		case "status":
-			r.once(&seen, 4)
+			r.Once(&seen, 4)
 			readNoToken(r)
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 	return tokenRequest{q}
 }
 
 func readTokenRequestSpec(r *reader, spec *authenticationv1.TokenRequestSpec) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "audiences":
-			r.once(&seen, 0)
-			if r.next() == 'n' {
-				r.null()
+			r.Once(&seen, 0)
+			if r.Next() == 'n' {
+				r.Null()
 				continue
 			}
-			spec.Audiences = r.strings()
+			spec.Audiences = r.Strings()
 		case "expirationSeconds":
-			r.once(&seen, 1)
-			if r.next() == 'n' {
-				r.null()
+			r.Once(&seen, 1)
+			if r.Next() == 'n' {
+				r.Null()
 				continue
 			}
-			spec.ExpirationSeconds = new(r.number())
+			spec.ExpirationSeconds = new(r.Number())
 		case "boundObjectRef":
-			r.once(&seen, 2)
-			if r.next() == 'n' {
-				r.null()
+			r.Once(&seen, 2)
+			if r.Next() == 'n' {
+				r.Null()
 				continue
 			}
 			spec.BoundObjectRef = readBoundObject(r)
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
-}
-
-// next is the byte with which the next value begins.
-func (r *reader) next() byte {
-	r.skipSpace()
-	if r.at < len(r.data) {
-		return r.data[r.at]
-	}
-	return 0
 }
 
 func readBoundObject(r *reader) *authenticationv1.BoundObjectReference {
 	ref := &authenticationv1.BoundObjectReference{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "kind":
-			r.once(&seen, 0)
-			ref.Kind = r.string()
+			r.Once(&seen, 0)
+			ref.Kind = r.String()
 		case "apiVersion":
-			r.once(&seen, 1)
-			ref.APIVersion = r.string()
+			r.Once(&seen, 1)
+			ref.APIVersion = r.String()
 		case "name":
-			r.once(&seen, 2)
-			ref.Name = r.string()
+			r.Once(&seen, 2)
+			ref.Name = r.String()
 		case "uid":
-			r.once(&seen, 3)
-			ref.UID = types.UID(r.string())
+			r.Once(&seen, 3)
+			ref.UID = types.UID(r.String())
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
-	r.some(seen)
+	r.Some(seen)
 	return ref
 }
 
 // readNoToken reads a status as clients write it that have none yet.
 func readNoToken(r *reader) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "token":
-			r.once(&seen, 0)
-			r.constant("")
+			r.Once(&seen, 0)
+			r.Constant("")
 		case "expirationTimestamp":
-			r.once(&seen, 1)
-			r.null()
+			r.Once(&seen, 1)
+			r.Null()
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 }

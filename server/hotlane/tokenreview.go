@@ -9,6 +9,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/muster-identity/muster/token/plainjson"
 )
 
 var (
@@ -25,43 +27,43 @@ func (q tokenReview) complete(_, agent string, now time.Time) runtime.Object {
 
 func readTokenReview(r *reader) question {
 	q := &authenticationv1.TokenReview{}
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch key := r.key(); string(key) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch key := r.Key(); string(key) {
 		case "kind":
-			r.once(&seen, 0)
+			r.Once(&seen, 0)
 			r.typeMeta(key, tokenReviewKind)
 		case "apiVersion":
-			r.once(&seen, 1)
+			r.Once(&seen, 1)
 			r.typeMeta(key, tokenReviewKind)
 		case "metadata":
-			r.once(&seen, 2)
+			r.Once(&seen, 2)
 			r.empty()
 		case "spec":
-			r.once(&seen, 3)
+			r.Once(&seen, 3)
 			readTokenReviewSpec(r, &q.Spec)
 		case "status":
-			r.once(&seen, 4)
+			r.Once(&seen, 4)
 			r.emptyUser("user")
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 	return tokenReview{q}
 }
 
 func readTokenReviewSpec(r *reader, spec *authenticationv1.TokenReviewSpec) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch string(r.key()) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch string(r.Key()) {
 		case "token":
-			r.once(&seen, 0)
-			spec.Token = r.string()
+			r.Once(&seen, 0)
+			spec.Token = r.String()
 		case "audiences":
-			r.once(&seen, 1)
-			spec.Audiences = r.strings()
+			r.Once(&seen, 1)
+			spec.Audiences = r.Strings()
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 }
@@ -69,15 +71,15 @@ func readTokenReviewSpec(r *reader, spec *authenticationv1.TokenReviewSpec) {
 // emptyUser reads a status in which at most an empty user stands, which is how
 // clients write that there is none.
 func (r *reader) emptyUser(name string) {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		if string(r.key()) != name {
-			r.bad = true
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		if string(r.Key()) != name {
+			r.Refuse()
 			return
 		}
-		r.once(&seen, 0)
-		for r.open('{'); r.more('}'); {
-			r.bad = true
+		r.Once(&seen, 0)
+		for r.Open('{'); r.More('}'); {
+			r.Refuse()
 		}
 	}
 }
@@ -158,23 +160,23 @@ func (q selfSubjectReview) complete(string, string, time.Time) runtime.Object {
 }
 
 func readSelfSubjectReview(r *reader) question {
-	var seen keys
-	for r.open('{'); r.more('}'); {
-		switch key := r.key(); string(key) {
+	var seen plainjson.Keys
+	for r.Open('{'); r.More('}'); {
+		switch key := r.Key(); string(key) {
 		case "kind":
-			r.once(&seen, 0)
+			r.Once(&seen, 0)
 			r.typeMeta(key, selfSubjectReviewKind)
 		case "apiVersion":
-			r.once(&seen, 1)
+			r.Once(&seen, 1)
 			r.typeMeta(key, selfSubjectReviewKind)
 		case "metadata":
-			r.once(&seen, 2)
+			r.Once(&seen, 2)
 			r.empty()
 		case "status":
-			r.once(&seen, 3)
+			r.Once(&seen, 3)
 			r.emptyUser("userInfo")
 		default:
-			r.bad = true
+			r.Refuse()
 		}
 	}
 	return selfSubjectReview{&authenticationv1.SelfSubjectReview{}}
