@@ -43,6 +43,7 @@ var rooms = []room{
 	{path: "node"},
 	{path: "projection"},
 	{path: "token"},
+	{path: "es256"},
 	{path: "verify"},
 	{path: "openapi"},
 	{path: "identity"},

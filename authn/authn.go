@@ -183,7 +183,7 @@ func (s *ServiceAccounts) verify(ctx context.Context, compact string) (known *se
 	}
 	// A key that is not known may be new.
 	ring = s.Keys.Knowing(ctx, unverified.KeyID)
-	payload, err := unverified.Payload(ring.Candidates(unverified.KeyID))
+	payload, err := unverified.Payload(ring.Verifiers(unverified.KeyID))
 	if err != nil {
 		return nil, true, err
 	}

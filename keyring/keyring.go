@@ -24,10 +24,13 @@ package keyring
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/muster-identity/muster/es256"
 )
 
 // Keyring holds the Ring in force. Its methods may be called at the same time.
@@ -108,6 +111,8 @@ type Ring struct {
 	byID       map[string]Key
 	all        []crypto.PublicKey
 	candidates map[string][]crypto.PublicKey
+	// verifiers are the same, by id and, under "", all.
+	verifiers map[string][]crypto.PublicKey
 }
 
 // NewRing returns the ring of a signer, its keys, and others that verify as
@@ -121,6 +126,7 @@ func NewRing(signer Signer, others ...Key) (*Ring, error) {
 		signer:     signer,
 		byID:       map[string]Key{},
 		candidates: map[string][]crypto.PublicKey{},
+		verifiers:  map[string][]crypto.PublicKey{},
 	}
 	for _, keys := range [][]Key{signer.Keys(), others} {
 		for _, key := range keys {
@@ -147,7 +153,20 @@ func (r *Ring) add(key Key) error {
 	r.byID[key.ID] = key
 	r.all = append(r.all, key.Public)
 	r.candidates[key.ID] = []crypto.PublicKey{key.Public}
+	verifier := verifierOf(key.Public)
+	r.verifiers[""] = append(r.verifiers[""], verifier)
+	r.verifiers[key.ID] = []crypto.PublicKey{verifier}
 	return nil
+}
+
+// verifierOf is the key, or what verifies faster in its place.
+func verifierOf(public crypto.PublicKey) crypto.PublicKey {
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		if verifier, err := es256.New(key); err == nil {
+			return verifier
+		}
+	}
+	return public
 }
 
 // Sign signs with the ring's signer.
@@ -175,3 +194,7 @@ func (r *Ring) Candidates(id string) []crypto.PublicKey {
 	}
 	return r.candidates[id]
 }
+
+// Verifiers are the Candidates, as package token verifies with them fastest: for a
+// key of ES256 stands an *es256.Key.
+func (r *Ring) Verifiers(id string) []crypto.PublicKey { return r.verifiers[id] }

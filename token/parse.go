@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	strictjson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/muster-identity/muster/es256"
 )
 
 var (
@@ -158,7 +160,8 @@ func (u *Unverified) Claims() (*Claims, error) {
 }
 
 // Payload returns what the token says if one of the keys signed it. The keys
-// are those that bear its KeyID, or all there are if it has none. The error is
+// are those that bear its KeyID, or all there are if it has none; an *es256.Key
+// stands for the key that it verifies for. The error is
 // ErrNoKeys without any, ErrSignature if none fits.
 func (u *Unverified) Payload(keys []crypto.PublicKey) ([]byte, error) {
 	if len(keys) == 0 {
@@ -175,6 +178,10 @@ func (u *Unverified) Payload(keys []crypto.PublicKey) ([]byte, error) {
 func (u *Unverified) verify(key crypto.PublicKey) (payload []byte, ok bool) {
 	if u.jws == nil {
 		return u.payload, signs(u.plain, key, u.compact[:strings.LastIndexByte(u.compact, '.')], u.signature)
+	}
+	if key, ok := key.(*es256.Key); ok {
+		payload, err := u.jws.Verify(key.Public())
+		return payload, err == nil
 	}
 	payload, err := u.jws.Verify(key)
 	return payload, err == nil

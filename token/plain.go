@@ -8,11 +8,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
-	_ "crypto/sha256" // for hashes
-	_ "crypto/sha512"
+	"crypto/sha256"
+	_ "crypto/sha512" // for crypto.Hash
 	"math/big"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/muster-identity/muster/es256"
 )
 
 // plainAlgorithm tells which algorithm and key a header names that is written as
@@ -65,6 +67,9 @@ func sizes(algorithm jose.SignatureAlgorithm) (hash crypto.Hash, curveBytes int)
 // signs tells whether the key made the signature of text. The algorithm is one
 // of algorithms().
 func signs(algorithm jose.SignatureAlgorithm, key crypto.PublicKey, text string, signature []byte) bool {
+	if key, ok := key.(*es256.Key); ok {
+		return algorithm == jose.ES256 && key.Verify(sha256.Sum256([]byte(text)), signature)
+	}
 	hash, size := sizes(algorithm)
 	hashing := hash.New()
 	hashing.Write([]byte(text))

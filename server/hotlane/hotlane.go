@@ -178,16 +178,17 @@ const requestLog = 3
 // timeout is how long an answer may take, as on the general path.
 const timeout = 34 * time.Second
 
+// createFunc makes an answer.
+type createFunc func(context.Context, string, runtime.Object, rest.ValidateObjectFunc, *metav1.CreateOptions) (runtime.Object, error)
+
 // creater is how a storage makes an answer; nil if it does not.
-func creater(storage rest.Storage) func(context.Context, string, runtime.Object, rest.ValidateObjectFunc) (runtime.Object, error) {
+func creater(storage rest.Storage) createFunc {
 	switch s := storage.(type) {
 	case rest.NamedCreater:
-		return func(ctx context.Context, name string, obj runtime.Object, admit rest.ValidateObjectFunc) (runtime.Object, error) {
-			return s.Create(ctx, name, obj, admit, createOptions())
-		}
+		return s.Create
 	case rest.Creater:
-		return func(ctx context.Context, _ string, obj runtime.Object, admit rest.ValidateObjectFunc) (runtime.Object, error) {
-			return s.Create(ctx, obj, admit, createOptions())
+		return func(ctx context.Context, _ string, obj runtime.Object, admit rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+			return s.Create(ctx, obj, admit, options)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@
 package hotlane
 
 import (
-	"context"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/muster-identity/muster/token/plainjson"
 )
@@ -44,7 +42,7 @@ type kind struct {
 	// the answer that was expected.
 	write func(w *writer, answer runtime.Object) bool
 
-	create func(ctx context.Context, name string, obj runtime.Object, admit rest.ValidateObjectFunc) (runtime.Object, error)
+	create createFunc
 	// constant is the info of all requests for a kind without namespace and name.
 	constant *genericapirequest.RequestInfo
 }

@@ -183,23 +183,24 @@ func (l *Lane) create(p *passage, w http.ResponseWriter, r *http.Request) {
 // answer asks admission and the storage, in the order of the general path.
 func (p *passage) answer(r *http.Request) (runtime.Object, error) {
 	l, k, info := p.lane, p.route.kind, p.route.info
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	defer cancel()
-	ctx = genericapirequest.WithNamespace(ctx, info.Namespace)
+	ends := newLate(r.Context(), time.Now().Add(timeout))
+	defer ends.close()
+	ctx := genericapirequest.WithNamespace(ends, info.Namespace)
 	caller, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil, errors.New("nobody is calling")
 	}
 	question := p.question.complete(info.Namespace, r.UserAgent(), l.Now())
 	audit.LogRequestObject(ctx, question, k.gvk.GroupVersion(), k.gvr, info.Subresource, l.Serializer)
+	options := createOptions()
 	attributes := admission.NewAttributesRecord(question, nil, k.gvk, info.Namespace, info.Name,
-		k.gvr, info.Subresource, admission.Create, createOptions(), false, caller)
+		k.gvr, info.Subresource, admission.Create, options, false, caller)
 	if mutating, ok := l.Admission.(admission.MutationInterface); ok && mutating.Handles(admission.Create) {
 		if err := mutating.Admit(ctx, attributes, l.Objects); err != nil {
 			return nil, err
 		}
 	}
-	answer, err := k.create(ctx, info.Name, question, rest.AdmissionToValidateObjectFunc(l.Admission, attributes, l.Objects))
+	answer, err := k.create(ctx, info.Name, question, rest.AdmissionToValidateObjectFunc(l.Admission, attributes, l.Objects), options)
 	if err != nil && ctx.Err() != nil {
 		return nil, apierrors.NewTimeoutError(fmt.Sprintf("request did not complete within requested timeout - %s", ctx.Err()), 0)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -118,12 +119,20 @@ func writeExtra[V ~[]string](w *writer, extra map[string]V) {
 
 func appendString(buf []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !plain[s[i]] {
 			return appendOddString(buf, s)
 		}
 	}
 	return append(append(append(buf, '"'), s...), '"')
 }
+
+// plain are the characters that encoding/json writes as they are.
+var plain = func() (plain [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		plain[c] = !strings.ContainsRune("\"\\<>&", c)
+	}
+	return plain
+}()
 
 func appendOddString(buf []byte, s string) []byte {
 	escaped, _ := json.Marshal(s) // a string has no way to fail

@@ -100,13 +100,17 @@ func (r *Reader) Key() []byte {
 // Text reads a string.
 func (r *Reader) Text() []byte {
 	r.take('"')
-	for start := r.at; !r.refused && r.at < len(r.data); r.at++ {
-		switch c := r.data[r.at]; {
-		case c == '"':
-			r.at++
-			return r.data[start : r.at-1]
-		case c < ' ' || c == '\\' || c > '~':
-			r.refused = true
+	if r.refused {
+		return nil
+	}
+	text := r.data[r.at:]
+	for i, c := range text {
+		if c == '"' {
+			r.at += i + 1
+			return text[:i]
+		}
+		if c < ' ' || c == '\\' || c > '~' {
+			break
 		}
 	}
 	r.refused = true
