@@ -27,11 +27,11 @@ var hot = []struct {
 	name   string
 	allocs float64
 }{
-	{"review of a good token", 105},
-	{"review of a bad signature", 480},
-	{"access of a resource", 128}, // refused, to a caller who is told what comes nearest
-	{"self review", 82},
-	{"token bound to a pod", 204},
+	{"review of a good token", 104},
+	{"review of a bad signature", 240},
+	{"access of a resource", 123}, // refused, to a caller who is told what comes nearest
+	{"self review", 78},
+	{"token bound to a pod", 199},
 	{"the keys", 38},
 }
 
