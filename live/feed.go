@@ -45,13 +45,19 @@ func (k kind[T]) observeObject(obj runtime.Object, deleted bool) {
 	k.observe(k.writeOf(obj, revision, deleted))
 }
 
-func (k kind[T]) replaceObjects(objs []any, revision int64) {
-	all := make([]write[T], 0, len(objs))
-	for _, obj := range objs {
-		all = append(all, k.writeOf(obj.(runtime.Object), revisionOf(obj.(metav1.Object).GetResourceVersion()), false))
-	}
-	k.replace(all, revision)
+func (k kind[T]) list() listing { return &reading[T]{kind: k} }
+
+// reading is a list of a kind that is being read.
+type reading[T any] struct {
+	kind kind[T]
+	all  []write[T]
 }
+
+func (l *reading[T]) take(obj runtime.Object) {
+	l.all = append(l.all, l.kind.writeOf(obj, revisionOf(obj.(metav1.Object).GetResourceVersion()), false))
+}
+
+func (l *reading[T]) replace(revision int64) { l.kind.replace(l.all, revision) }
 
 // Feed follows a resource until ctx ends: it lists and watches through lw, in
 // process, and again whenever the watch breaks. synced is called once, when the
@@ -61,8 +67,9 @@ func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache
 	if !ok {
 		return fmt.Errorf("the live view does not keep %s", resource)
 	}
-	store := &reflected{feed: f, synced: sync.OnceFunc(synced)}
-	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
+	pages := &pages{ListerWatcher: lw, feed: f}
+	store := &reflected{feed: f, pages: pages, synced: sync.OnceFunc(synced)}
+	reflector := cache.NewReflectorWithOptions(pages, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
 	reflector.RunWithContext(ctx)
 	return nil
 }
@@ -70,6 +77,7 @@ func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache
 // reflected receives what a reflector sees.
 type reflected struct {
 	feed   feed
+	pages  *pages
 	synced func()
 }
 
@@ -87,9 +95,9 @@ func (r *reflected) observe(obj any, deleted bool) error {
 	return nil
 }
 
-// Replace takes all objects there are.
-func (r *reflected) Replace(objs []any, resourceVersion string) error {
-	r.feed.replaceObjects(objs, revisionOf(resourceVersion))
+// Replace takes it that all objects there are have been listed.
+func (r *reflected) Replace(_ []any, resourceVersion string) error {
+	r.pages.take().replace(revisionOf(resourceVersion))
 	r.synced()
 	return nil
 }

@@ -97,6 +97,9 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err != nil {
 		return nil, err
 	}
+	if s.store.EnableWatchCache {
+		config.RESTOptionsGetter = lateCaches{config.RESTOptionsGetter}
+	}
 	env := registry.Environment{
 		Scheme:      scheme,
 		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view),
