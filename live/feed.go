@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/muster-identity/muster/pages"
 )
 
 // kind is a table and how objects become its values.
@@ -47,6 +49,14 @@ func (k kind[T]) observeObject(obj runtime.Object, deleted bool) {
 
 func (k kind[T]) list() listing { return &reading[T]{kind: k} }
 
+// listing takes the objects of a list one by one, and puts them in force when it has
+// all of them.
+type listing interface {
+	take(obj runtime.Object)
+	// replace tells that there is nothing else as of a revision.
+	replace(revision int64)
+}
+
 // reading is a list of a kind that is being read.
 type reading[T any] struct {
 	kind kind[T]
@@ -67,19 +77,23 @@ func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache
 	if !ok {
 		return fmt.Errorf("the live view does not keep %s", resource)
 	}
-	pages := &pages{ListerWatcher: lw, feed: f}
-	store := &reflected{feed: f, pages: pages, synced: sync.OnceFunc(synced)}
-	reflector := cache.NewReflectorWithOptions(pages, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
+	store := &reflected{feed: f, synced: sync.OnceFunc(synced)}
+	paged := &pages.ListerWatcher{From: lw, Begin: store.begin, Take: store.take}
+	reflector := cache.NewReflectorWithOptions(paged, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
 	reflector.RunWithContext(ctx)
 	return nil
 }
 
 // reflected receives what a reflector sees.
 type reflected struct {
-	feed   feed
-	pages  *pages
+	feed feed
+	// list is the one that is being read.
+	list   listing
 	synced func()
 }
+
+func (r *reflected) begin()                  { r.list = r.feed.list() }
+func (r *reflected) take(obj runtime.Object) { r.list.take(obj) }
 
 // Add takes an object that was created.
 func (r *reflected) Add(obj any) error { return r.observe(obj, false) }
@@ -97,7 +111,8 @@ func (r *reflected) observe(obj any, deleted bool) error {
 
 // Replace takes it that all objects there are have been listed.
 func (r *reflected) Replace(_ []any, resourceVersion string) error {
-	r.pages.take().replace(revisionOf(resourceVersion))
+	r.list.replace(revisionOf(resourceVersion))
+	r.list = nil
 	r.synced()
 	return nil
 }

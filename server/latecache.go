@@ -7,6 +7,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
@@ -21,41 +23,52 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// numerous are the kinds of which there may be a hundred thousand objects. A watch
-// cache holds all of them, whole.
-var numerous = map[schema.GroupResource]bool{
-	corev1.Resource("pods"):            true,
-	corev1.Resource("secrets"):         true,
-	corev1.Resource("serviceaccounts"): true,
-}
-
 const (
 	// fewReaders is how many clients may watch a numerous kind at a time, and how
 	// often all of its objects may be read in scanPeriod, before a watch cache pays:
-	// without it each watch decodes for itself what happens.
+	// without it each of them has the objects decoded for itself.
 	fewReaders = 10
 	scanPeriod = time.Minute
 )
 
-// lateCaches makes the watch caches of the numerous kinds begin when they are
-// needed, and not before the server is ready: its own controllers do well without.
+// lateCaches makes the watch caches of some kinds begin when they are needed, and
+// not before the server is ready. Such a cache holds all objects, whole.
 type lateCaches struct {
 	generic.RESTOptionsGetter
+	kinds map[schema.GroupResource]bool
 }
 
-// GetRESTOptions gives a numerous kind its late cache.
+// newLateCaches delays the caches of the kinds of which there may be a hundred
+// thousand objects, unless they have none (--watch-cache, --watch-cache-sizes).
+func newLateCaches(getter generic.RESTOptionsGetter, store *genericoptions.EtcdOptions) (generic.RESTOptionsGetter, error) {
+	if !store.EnableWatchCache {
+		return getter, nil
+	}
+	sizes, err := genericoptions.ParseWatchCacheSizes(store.WatchCacheSizes)
+	if err != nil {
+		return nil, err
+	}
+	late := lateCaches{getter, map[schema.GroupResource]bool{}}
+	for _, resource := range []string{"pods", "secrets", "serviceaccounts"} {
+		size, set := sizes[corev1.Resource(resource)]
+		late.kinds[corev1.Resource(resource)] = !set || size > 0
+	}
+	return late, nil
+}
+
+// GetRESTOptions puts a lateCache where a cache would be.
 func (l lateCaches) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	options, err := l.RESTOptionsGetter.GetRESTOptions(resource, example)
-	if err != nil || !numerous[resource] {
+	if err != nil || !l.kinds[resource] {
 		return options, err
 	}
 	cached := options.Decorator
 	options.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-		direct, destroy, err := generic.NewRawStorage(config, newFunc, newList, prefix)
+		store, destroy, err := generic.NewRawStorage(config, newFunc, newList, prefix)
 		if err != nil {
-			return direct, destroy, err
+			return store, destroy, err
 		}
-		late := &lateCache{Interface: direct, prefix: strings.TrimSuffix(prefix, "/"), resource: resource, now: time.Now}
+		late := &lateCache{Interface: store, resource: resource, prefix: strings.TrimSuffix(prefix, "/"), now: time.Now}
 		late.make = func() (storage.Interface, factory.DestroyFunc, error) {
 			return cached(config, prefix, key, newFunc, newList, attrs, triggers, indexers)
 		}
@@ -64,9 +77,9 @@ func (l lateCaches) GetRESTOptions(resource schema.GroupResource, example runtim
 	return options, nil
 }
 
-// lateCache is the store itself at first, and a watch cache before it from when
-// there are more than a few readers of all objects, and it has seen everything.
-// Both answer alike.
+// lateCache is the store itself at first. Before that there is a watch cache from
+// when it has more than a few readers, and the cache has seen everything. Both
+// answer alike.
 type lateCache struct {
 	storage.Interface
 	resource schema.GroupResource
@@ -75,27 +88,30 @@ type lateCache struct {
 	make   func() (storage.Interface, factory.DestroyFunc, error)
 	now    func() time.Time
 
+	// cached is nil before the cache has begun.
+	cached atomic.Pointer[storage.Interface]
+	// since is a revision of the store when the cache was ready; zero before.
+	since atomic.Uint64
+
 	mu sync.Mutex
-	// watches is how many watches the store itself serves. Guarded by mu.
+	// watches is how many watches the store serves. Guarded by mu.
 	watches int
 	// scans is how often all objects were read since scansFrom. Guarded by mu.
 	scans     int
 	scansFrom time.Time
-	// begun and ended tell of the cache, which may not be ready. Guarded by mu.
-	begun, ended bool
-	cached       storage.Interface
-	destroy      factory.DestroyFunc
+	// closed is set when there shall be no cache any more: it has begun, or the
+	// server ends. destroy takes it down. Guarded by mu.
+	closed  bool
+	destroy factory.DestroyFunc
 }
 
-// serving is the cache if there is one that has seen everything, else the store.
+// serving is who answers now.
 func (l *lateCache) serving() storage.Interface {
-	l.mu.Lock()
-	cached := l.cached
-	l.mu.Unlock()
-	if cached == nil || cached.ReadinessCheck() != nil {
+	cached := l.cached.Load()
+	if cached == nil || (*cached).ReadinessCheck() != nil {
 		return l.Interface
 	}
-	return cached
+	return *cached
 }
 
 // Get reads an object.
@@ -103,33 +119,32 @@ func (l *lateCache) Get(ctx context.Context, key string, options storage.GetOpti
 	return l.serving().Get(ctx, key, options, into)
 }
 
+// Delete removes an object, of which the cache knows what it is.
+func (l *lateCache) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions, validate storage.ValidateObjectFunc, known runtime.Object, options storage.DeleteOptions) error {
+	return l.serving().Delete(ctx, key, out, preconditions, validate, known, options)
+}
+
+// GuaranteedUpdate changes an object, of which the cache knows what it is.
+func (l *lateCache) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions, update storage.UpdateFunc, known runtime.Object) error {
+	return l.serving().GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, known)
+}
+
 // GetList reads objects.
 func (l *lateCache) GetList(ctx context.Context, key string, options storage.ListOptions, into runtime.Object) error {
 	serving := l.serving()
-	if serving == l.Interface && l.isAll(key) && options.Predicate.Limit == 0 {
+	if serving == l.Interface && options.Predicate.Limit == 0 && l.isAll(key) {
 		l.note(0, 1)
 	}
 	return serving.GetList(ctx, key, options, into)
 }
 
-// Delete removes an object; the cache knows what it is.
-func (l *lateCache) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions, validate storage.ValidateObjectFunc, known runtime.Object, options storage.DeleteOptions) error {
-	return l.serving().Delete(ctx, key, out, preconditions, validate, known, options)
-}
-
-// GuaranteedUpdate changes an object; the cache knows what it is.
-func (l *lateCache) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool, preconditions *storage.Preconditions, update storage.UpdateFunc, known runtime.Object) error {
-	return l.serving().GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, known)
-}
-
 // Watch follows objects.
 func (l *lateCache) Watch(ctx context.Context, key string, options storage.ListOptions) (watch.Interface, error) {
-	serving := l.serving()
-	if serving != l.Interface {
+	if serving := l.serving(); serving != l.Interface && l.remembers(ctx, options.ResourceVersion) {
 		return serving.Watch(ctx, key, options)
 	}
 	scans := 0
-	if l.isAll(key) && (options.SendInitialEvents != nil && *options.SendInitialEvents || options.ResourceVersion == "" || options.ResourceVersion == "0") {
+	if beginsWithAll(options) && l.isAll(key) {
 		scans = 1
 	}
 	watching, stop := context.WithCancel(ctx)
@@ -139,42 +154,68 @@ func (l *lateCache) Watch(ctx context.Context, key string, options storage.ListO
 		stop()
 		return nil, err
 	}
+	l.note(1, scans)
 	if options.ProgressNotify {
 		go l.remind(watching)
 	}
-	l.note(1, scans)
 	return newDirectWatch(watching, events, options.ProgressNotify, func() { stop(); l.note(-1, 0) }), nil
 }
 
+// remembers tells whether the cache, which is ready, knows what has happened since a
+// version. It refuses those who ask for more, and would have them read all again.
+func (l *lateCache) remembers(ctx context.Context, version string) bool {
+	asked, err := l.Versioner().ParseResourceVersion(version)
+	if err != nil || asked == 0 {
+		return true
+	}
+	since := l.since.Load()
+	if since == 0 {
+		if since, err = l.GetCurrentResourceVersion(ctx); err != nil {
+			return false
+		}
+		l.since.Store(since)
+	}
+	return asked >= since
+}
+
 func (l *lateCache) isAll(key string) bool { return strings.TrimSuffix(key, "/") == l.prefix }
+
+// beginsWithAll tells whether a watch begins with what there is.
+func beginsWithAll(options storage.ListOptions) bool {
+	if options.SendInitialEvents != nil {
+		return *options.SendInitialEvents
+	}
+	return options.ResourceVersion == "" || options.ResourceVersion == "0"
+}
 
 // note notes that there are so many more watches, and that all objects are read so
 // many times more, and begins the cache if that pays.
 func (l *lateCache) note(watches, scans int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.watches += watches
-	if now := l.now(); now.Sub(l.scansFrom) > scanPeriod {
+	if now := l.now(); now.Sub(l.scansFrom) >= scanPeriod {
 		l.scans, l.scansFrom = 0, now
 	}
+	l.watches += watches
 	l.scans += scans
-	if l.begun || l.ended || l.watches <= fewReaders && l.scans <= fewReaders {
+	if l.closed || l.watches <= fewReaders && l.scans <= fewReaders {
 		return
 	}
-	l.begun = true
+	l.closed = true
 	cached, destroy, err := l.make()
 	if err != nil {
 		klog.ErrorS(err, "there is no watch cache", "resource", l.resource)
 		return
 	}
-	l.cached, l.destroy = cached, destroy
+	l.destroy = destroy
+	l.cached.Store(&cached)
 }
 
 // end takes the cache down.
 func (l *lateCache) end() {
 	l.mu.Lock()
 	destroy := l.destroy
-	l.ended, l.destroy = true, nil
+	l.closed, l.destroy = true, nil
 	l.mu.Unlock()
 	if destroy != nil {
 		destroy()
@@ -182,7 +223,7 @@ func (l *lateCache) end() {
 }
 
 // A watch cache sends bookmarks each minute and shortly before the end of a watch
-// (k8s.io/apiserver/pkg/storage/cacher); so does the store, when it is asked.
+// (k8s.io/apiserver/pkg/storage/cacher). So does the store when it is asked.
 const (
 	bookmarkPeriod = time.Minute
 	bookmarkAtEnd  = 2 * time.Second
