@@ -36,6 +36,7 @@ var rooms = []room{
 	{path: "auditlog"},
 	{path: "rbac"},
 	{path: "live"},
+	{path: "pages"},
 	{path: "keyring/external"},
 	{path: "keyring/signertest"},
 	{path: "keyring"},

@@ -94,10 +94,10 @@ func (e *endedPods) run(ctx context.Context) error {
 	seen := make(chan struct{}, followed)
 	synced := func() { seen <- struct{}{} }
 	following.Go(func() {
-		follow(ctx, "pods", clients.CoreV1().Pods(""), clients, &corev1.Pod{}, seenPods{e}, synced)
+		follow(ctx, "pods", clients.CoreV1().Pods(""), &corev1.Pod{}, seenPods{e}, synced)
 	})
 	following.Go(func() {
-		follow(ctx, "nodes", clients.CoreV1().Nodes(), clients, &corev1.Node{}, seenNodes{e}, synced)
+		follow(ctx, "nodes", clients.CoreV1().Nodes(), &corev1.Node{}, seenNodes{e}, synced)
 	})
 	for range followed {
 		select {
@@ -248,19 +248,19 @@ type seenPods struct{ *endedPods }
 func (s seenPods) see(object any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keep(object)
+	keepPod(s.pods, object)
 }
 
-func (s seenPods) keep(object any) {
+func keepPod(pods map[types.UID]podState, object any) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
 		return
 	}
 	if pod.Labels[RunLabel] == RunLabelValue {
-		delete(s.pods, pod.UID)
+		delete(pods, pod.UID)
 		return
 	}
-	s.pods[pod.UID] = podState{
+	pods[pod.UID] = podState{
 		namespace: pod.Namespace, name: pod.Name, node: pod.Spec.NodeName, uid: pod.UID,
 		phase: pod.Status.Phase, created: pod.CreationTimestamp.Time,
 		deleting: !pod.DeletionTimestamp.IsZero(), evicted: pod.Status.Reason == "Evicted",
@@ -275,12 +275,13 @@ func (s seenPods) lose(object any) {
 	}
 }
 
-func (s seenPods) seeAll(objects []any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.pods)
-	for _, object := range objects {
-		s.keep(object)
+func (s seenPods) list() (take func(object any), complete func()) {
+	pods := map[types.UID]podState{}
+	take = func(object any) { keepPod(pods, object) }
+	return take, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pods = pods
 	}
 }
 
@@ -290,12 +291,12 @@ type seenNodes struct{ *endedPods }
 func (s seenNodes) see(object any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keep(object)
+	keepNode(s.nodes, object)
 }
 
-func (s seenNodes) keep(object any) {
+func keepNode(nodes map[string]nodeState, object any) {
 	if node, ok := object.(*corev1.Node); ok {
-		s.nodes[node.Name] = nodeState{outOfService: isOutOfService(node)}
+		nodes[node.Name] = nodeState{outOfService: isOutOfService(node)}
 	}
 }
 
@@ -316,11 +317,12 @@ func (s seenNodes) lose(object any) {
 	}
 }
 
-func (s seenNodes) seeAll(objects []any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.nodes)
-	for _, object := range objects {
-		s.keep(object)
+func (s seenNodes) list() (take func(object any), complete func()) {
+	nodes := map[string]nodeState{}
+	take = func(object any) { keepNode(nodes, object) }
+	return take, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.nodes = nodes
 	}
 }

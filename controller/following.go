@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/muster-identity/muster/pages"
 )
 
 // lister lists and watches objects.
@@ -26,29 +28,38 @@ type follower interface {
 	see(object any)
 	// lose takes the last state of an object that is gone.
 	lose(object any)
-	// seeAll takes all objects there are: what it knows beside is gone.
-	seeAll(objects []any)
+	// list begins a list of all objects there are. Each is taken, and then the list
+	// is complete: what is known beside is gone.
+	list() (take func(object any), complete func())
 }
 
 // follow tells f about all objects of a resource until ctx ends, and calls synced
-// when it has told of all there were. example is an empty object; client is whoever
-// is behind from.
-func follow[L runtime.Object](ctx context.Context, name string, from lister[L], client any, example runtime.Object, f follower, synced func()) {
-	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return from.List(ctx, options)
-		},
-		WatchFuncWithContext: from.Watch,
-	}, client)
+// when it has told of all there were. example is an empty object.
+func follow[L runtime.Object](ctx context.Context, name string, from lister[L], example runtime.Object, f follower, synced func()) {
 	store := &followed{follower: f, synced: sync.OnceFunc(synced)}
-	cache.NewReflectorWithOptions(lw, example, store, cache.ReflectorOptions{Name: "controllers/" + name}).RunWithContext(ctx)
+	paged := &pages.ListerWatcher{
+		From: &cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+				return from.List(ctx, options)
+			},
+			WatchFuncWithContext: from.Watch,
+		},
+		Begin: store.begin,
+		Take:  func(object runtime.Object) { store.take(object) },
+	}
+	cache.NewReflectorWithOptions(paged, example, store, cache.ReflectorOptions{Name: "controllers/" + name}).RunWithContext(ctx)
 }
 
 // followed is where a reflector leaves what it sees.
 type followed struct {
 	follower
-	synced func()
+	// take and complete are of the list that is being read.
+	take     func(object any)
+	complete func()
+	synced   func()
 }
+
+func (f *followed) begin() { f.take, f.complete = f.list() }
 
 // Add passes a new object on.
 func (f *followed) Add(object any) error {
@@ -68,9 +79,10 @@ func (f *followed) Delete(object any) error {
 	return nil
 }
 
-// Replace passes on what there is.
-func (f *followed) Replace(objects []any, _ string) error {
-	f.seeAll(objects)
+// Replace tells that all there is has been passed on.
+func (f *followed) Replace([]any, string) error {
+	f.complete()
+	f.take, f.complete = nil, nil
 	f.synced()
 	return nil
 }

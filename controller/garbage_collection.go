@@ -205,7 +205,7 @@ func (g *garbageCollection) feed(ctx context.Context) error {
 	for i := range g.resources {
 		resource := &g.resources[i]
 		following.Go(func() {
-			follow(ctx, "garbage/"+resource.GroupResource().String(), g.client.Resource(resource.GroupVersionResource), g.client,
+			follow(ctx, "garbage/"+resource.GroupResource().String(), g.client.Resource(resource.GroupVersionResource),
 				&metav1.PartialObjectMetadata{}, &graphFeed{g.graph, resource, queue}, func() { seen <- struct{}{} })
 		})
 	}
@@ -248,14 +248,14 @@ func (f *graphFeed) lose(object any) {
 	}
 }
 
-func (f *graphFeed) seeAll(objects []any) {
-	nodes := make([]*node, 0, len(objects))
-	for _, object := range objects {
+func (f *graphFeed) list() (take func(object any), complete func()) {
+	var nodes []*node
+	take = func(object any) {
 		if object, ok := object.(*metav1.PartialObjectMetadata); ok {
 			nodes = append(nodes, nodeOf(f.resource, object))
 		}
 	}
-	f.look(f.graph.replace(f.resource, nodes))
+	return take, func() { f.look(f.graph.replace(f.resource, nodes)) }
 }
 
 // reportElsewhere tells that an object names an owner in another namespace.

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/muster-identity/muster/pages"
 )
 
 // kind is a table and how objects become its values.
@@ -45,13 +47,27 @@ func (k kind[T]) observeObject(obj runtime.Object, deleted bool) {
 	k.observe(k.writeOf(obj, revision, deleted))
 }
 
-func (k kind[T]) replaceObjects(objs []any, revision int64) {
-	all := make([]write[T], 0, len(objs))
-	for _, obj := range objs {
-		all = append(all, k.writeOf(obj.(runtime.Object), revisionOf(obj.(metav1.Object).GetResourceVersion()), false))
-	}
-	k.replace(all, revision)
+func (k kind[T]) list() listing { return &reading[T]{kind: k} }
+
+// listing takes the objects of a list one by one, and puts them in force when it has
+// all of them.
+type listing interface {
+	take(obj runtime.Object)
+	// replace tells that there is nothing else as of a revision.
+	replace(revision int64)
 }
+
+// reading is a list of a kind that is being read.
+type reading[T any] struct {
+	kind kind[T]
+	all  []write[T]
+}
+
+func (l *reading[T]) take(obj runtime.Object) {
+	l.all = append(l.all, l.kind.writeOf(obj, revisionOf(obj.(metav1.Object).GetResourceVersion()), false))
+}
+
+func (l *reading[T]) replace(revision int64) { l.kind.replace(l.all, revision) }
 
 // Feed follows a resource until ctx ends: it lists and watches through lw, in
 // process, and again whenever the watch breaks. synced is called once, when the
@@ -62,16 +78,22 @@ func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache
 		return fmt.Errorf("the live view does not keep %s", resource)
 	}
 	store := &reflected{feed: f, synced: sync.OnceFunc(synced)}
-	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
+	paged := &pages.ListerWatcher{From: lw, Begin: store.begin, Take: store.take}
+	reflector := cache.NewReflectorWithOptions(paged, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
 	reflector.RunWithContext(ctx)
 	return nil
 }
 
 // reflected receives what a reflector sees.
 type reflected struct {
-	feed   feed
+	feed feed
+	// list is the one that is being read.
+	list   listing
 	synced func()
 }
+
+func (r *reflected) begin()                  { r.list = r.feed.list() }
+func (r *reflected) take(obj runtime.Object) { r.list.take(obj) }
 
 // Add takes an object that was created.
 func (r *reflected) Add(obj any) error { return r.observe(obj, false) }
@@ -87,9 +109,10 @@ func (r *reflected) observe(obj any, deleted bool) error {
 	return nil
 }
 
-// Replace takes all objects there are.
-func (r *reflected) Replace(objs []any, resourceVersion string) error {
-	r.feed.replaceObjects(objs, revisionOf(resourceVersion))
+// Replace takes it that all objects there are have been listed.
+func (r *reflected) Replace(_ []any, resourceVersion string) error {
+	r.list.replace(revisionOf(resourceVersion))
+	r.list = nil
 	r.synced()
 	return nil
 }

@@ -372,3 +372,12 @@ func TestThereIsNoFeedForOtherResources(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+// listAll has a feed take a list of objects as of a revision.
+func listAll(f feed, revision int64, objs ...runtime.Object) {
+	list := f.list()
+	for _, obj := range objs {
+		list.take(obj)
+	}
+	list.replace(revision)
+}

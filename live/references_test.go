@@ -107,7 +107,7 @@ func TestWhoFollowsPodsHearsWhatTheyWereAndAre(t *testing.T) {
 	view.Commit(pods, at(5, "n2"), true)
 	view.Commit(pods, at(7, "n3"), false)
 	feed := view.feeds[pods]
-	feed.replaceObjects(nil, 9) // a list without it
+	feed.list().replace(9) // a list without it
 	want := []string{"nothing to n1", "n1 to n2", "n2 to nothing", "nothing to n3", "n3 to nothing"}
 	if diff := cmp.Diff(want, heard); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)

@@ -161,9 +161,16 @@ type revocationKind struct {
 	all *Revocations
 }
 
-func (k revocationKind) replaceObjects(objs []any, revision int64) {
-	k.kind.replaceObjects(objs, revision)
-	k.all.complete()
+func (k revocationKind) list() listing { return revocationList{k.kind.list(), k.all} }
+
+type revocationList struct {
+	listing
+	all *Revocations
+}
+
+func (l revocationList) replace(revision int64) {
+	l.listing.replace(revision)
+	l.all.complete()
 }
 
 func revocationOf(obj runtime.Object) Revocation {

@@ -33,7 +33,7 @@ func accountRevokedBefore(second int64) identityv1.TokenRevocationSpec {
 // listed is a view whose first list of revocations had nothing in it.
 func listed() *View {
 	v := New(newShelf(), nil)
-	v.feeds[revocations].replaceObjects(nil, 1)
+	v.feeds[revocations].list().replace(1)
 	return v
 }
 
@@ -155,7 +155,7 @@ func TestTheWatchBringsRevocationsAndTakesThemAway(t *testing.T) {
 	v := New(newShelf(), nil)
 	feed, mark := v.feeds[revocations], KeyMark("k")
 	spec := identityv1.TokenRevocationSpec{Key: &identityv1.RevokedKey{ID: "k"}}
-	feed.replaceObjects([]any{revocationAt(2, "r", spec)}, 3)
+	listAll(feed, 3, revocationAt(2, "r", spec))
 	if got := foundFor(t, v, 0, mark); got != "r" {
 		t.Errorf("listed: found %q", got)
 	}
@@ -168,7 +168,7 @@ func TestTheWatchBringsRevocationsAndTakesThemAway(t *testing.T) {
 	if got := foundFor(t, v, 0, mark); got != "s" {
 		t.Errorf("watched: found %q", got)
 	}
-	feed.replaceObjects(nil, 6)
+	feed.list().replace(6)
 	if got := foundFor(t, v, 0, mark); got != "" {
 		t.Errorf("no longer listed: found %q", got)
 	}
@@ -192,7 +192,7 @@ func TestAQuestionWaitsForTheFirstList(t *testing.T) {
 		r, _, err := v.Revocations().Find(t.Context(), 0, KeyMark("k"))
 		found <- r.Name + errorText(err)
 	}()
-	v.feeds[revocations].replaceObjects([]any{revocationAt(2, "r", identityv1.TokenRevocationSpec{Key: &identityv1.RevokedKey{ID: "k"}})}, 3)
+	listAll(v.feeds[revocations], 3, revocationAt(2, "r", identityv1.TokenRevocationSpec{Key: &identityv1.RevokedKey{ID: "k"}}))
 	if got := <-found; got != "r" {
 		t.Errorf("found %q, want %q", got, "r")
 	}

@@ -70,7 +70,7 @@ type feed interface {
 	confirmObject(obj runtime.Object)
 	doubt(name types.NamespacedName)
 	observeObject(obj runtime.Object, deleted bool)
-	replaceObjects(objs []any, revision int64)
+	list() listing
 	progress(revision int64)
 	observedAt() int64
 	onAdvance(told func())

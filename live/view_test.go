@@ -301,7 +301,7 @@ func TestAReadThatADeletionOvertakesFindsNothing(t *testing.T) {
 		"by a commit":               func(v *View) { v.Commit(pods, podAt(5), true) },
 		"by the watch":              func(v *View) { v.feeds[pods].observeObject(podAt(5), true) },
 		"by both":                   func(v *View) { v.Commit(pods, podAt(5), true); v.feeds[pods].observeObject(podAt(5), true) },
-		"by a list":                 func(v *View) { v.feeds[pods].replaceObjects(nil, 5) },
+		"by a list":                 func(v *View) { v.feeds[pods].list().replace(5) },
 		"and a bookmark comes next": func(v *View) { v.Commit(pods, podAt(5), true); v.feeds[pods].progress(9) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -341,12 +341,12 @@ func TestTheSubscriberHearsOfEachObjectInOrder(t *testing.T) {
 	feed.observeObject(role(7, "watch"), true)
 	view.Commit(roles, role(7, "watch"), true) // of a slow request
 	feed.observeObject(role(9, "patch"), false)
-	feed.replaceObjects(nil, 12)
-	feed.replaceObjects(nil, 13)
+	feed.list().replace(12)
+	feed.list().replace(13)
 	kept := role(15, "get")
 	view.Commit(roles, kept, false)
 	kept.Rules[0].Verbs[0] = "*"
-	feed.replaceObjects(nil, 16)
+	feed.list().replace(16)
 	want := []string{"3[get] false", "6[watch] false", "7[watch] true", "9[patch] false", "9[patch] true", "15[get] false", "15[get] true"}
 	if diff := cmp.Diff(want, heard); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)

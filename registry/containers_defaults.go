@@ -12,7 +12,9 @@ import (
 // defaultContainer fills what a client left out of a container of any kind
 // (Kubernetes: pkg/apis/core/v1, SetDefaults_Container and what is below it).
 func defaultContainer(container *corev1.Container) {
-	setIfEmpty(&container.ImagePullPolicy, pullPolicy(container.Image))
+	if container.ImagePullPolicy == "" { // only then: an image name takes long to read
+		container.ImagePullPolicy = pullPolicy(container.Image)
+	}
 	setIfEmpty(&container.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	setIfEmpty(&container.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range container.Ports {

@@ -125,9 +125,13 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err != nil {
 		return nil, err
 	}
+	cached, err := newLateCaches(config.RESTOptionsGetter, s.store)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the storage: %w", err)
+	}
 	env := registry.Environment{
 		Scheme:      scheme,
-		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view),
+		RESTOptions: registry.ListenToWrites(cached, h.view),
 		Services:    services,
 	}
 	groups, err := build(resources, env, h.stores)

@@ -5,9 +5,7 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -49,7 +47,7 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	server.SilenceLibraries()
-	collectLessOften()
+	collectBySize()
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
@@ -76,16 +74,6 @@ func serve(cmd *cobra.Command, s *server.Server) error {
 func giveBack() {
 	if err := shrink(); err != nil {
 		klog.V(1).InfoS("the memory of the start is kept", "reason", err)
-	}
-}
-
-// collectLessOften lets the heap grow to three times what is in use before it is
-// collected, instead of twice, unless $GOGC says how often. What a server keeps is
-// small, and what a request leaves behind is much: under load that is tens of
-// megabytes more, and a twentieth less of its processor time.
-func collectLessOften() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
 	}
 }
 

@@ -6,6 +6,7 @@ package conformance
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -28,6 +29,7 @@ func watches() []test {
 		{"a watch of one object hears of no other", watchOne},
 		{"a streaming list ends with a bookmark", watchList},
 		{"bookmarks come to whoever asks for them", bookmarks},
+		{"watchers are told the same, however many they are", manyWatchers},
 		{"a watch ends when its time is up", watchTimeout},
 		{"a watch may be of metadata or of tables", watchForms},
 	}
@@ -142,13 +144,68 @@ func watchList(e *env) {
 
 func bookmarks(e *env) {
 	// A bookmark comes shortly before the end of a watch.
-	events := e.watch(metav1.ListOptions{ResourceVersion: e.moment(), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(3))})
-	for event := range events.ResultChan() {
-		if event.Type == watch.Bookmark {
-			return
+	options := metav1.ListOptions{ResourceVersion: e.moment(), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(3))}
+	secrets, err := e.client.CoreV1().Secrets(e.ns).Watch(e.Context(), options)
+	e.check(err)
+	e.Cleanup(secrets.Stop)
+	for name, events := range map[string]watch.Interface{"config maps": e.watch(options), "secrets": secrets} {
+		if !hasBookmark(events) {
+			e.Errorf("the watch of %s has ended without a bookmark", name)
 		}
 	}
-	e.Error("the watch has ended without a bookmark")
+}
+
+func hasBookmark(events watch.Interface) bool {
+	for event := range events.ResultChan() {
+		if event.Type == watch.Bookmark {
+			return true
+		}
+	}
+	return false
+}
+
+// manyWatchers watches secrets, one watch after the other, and writes in between. A
+// server may serve the first watch in another way than the last.
+func manyWatchers(e *env) {
+	const watchers = 20
+	secrets := e.client.CoreV1().Secrets(e.ns)
+	list, err := secrets.List(e.Context(), metav1.ListOptions{})
+	e.check(err)
+	since := list.ResourceVersion
+	var want []string
+	var all []watch.Interface
+	for i := range watchers {
+		events, err := secrets.Watch(e.Context(), metav1.ListOptions{ResourceVersion: since, LabelSelector: "color=red"})
+		e.check(err)
+		e.Cleanup(events.Stop)
+		all = append(all, events)
+		name := fmt.Sprintf("s%d", i)
+		_, err = secrets.Create(e.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"color": "red"}}}, metav1.CreateOptions{})
+		e.check(err)
+		e.patch("secrets/"+name, mergePatch, `{"metadata":{"labels":{"color":"blue"}}}`).want(e, http.StatusOK)
+		want = append(want, "ADDED "+name, "DELETED "+name)
+		for _, options := range []metav1.ListOptions{{}, {ResourceVersion: since}, {Limit: watchers + 1}} {
+			list, err := secrets.List(e.Context(), options)
+			e.check(err)
+			if len(list.Items) != i+1 {
+				e.Fatalf("a list with the options %v has %d secrets, want %d", options, len(list.Items), i+1)
+			}
+		}
+	}
+	for i, events := range all {
+		var got []string
+		for len(got) < len(want) {
+			event, open := <-events.ResultChan()
+			secret, ok := event.Object.(*corev1.Secret)
+			if !open || !ok {
+				e.Fatalf("watch %d has ended after %q: %v", i, got, event.Object)
+			}
+			got = append(got, string(event.Type)+" "+secret.Name)
+		}
+		if !slices.Equal(want, got) {
+			e.Errorf("the events of watch %d are %q, want %q", i, got, want)
+		}
+	}
 }
 
 func watchTimeout(e *env) {
