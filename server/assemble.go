@@ -10,6 +10,7 @@ import (
 
 	etcdclient "go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/registry/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 
@@ -86,15 +87,20 @@ func (s *Server) placeResources(factory serverstorage.StorageFactory, config *ge
 	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
 		return fmt.Errorf("setting up the storage: %w", err)
 	}
-	if s.etcd == nil {
-		return nil
-	}
-	calling, stop, err := callStore(config.RESTOptionsGetter, s.etcd, s.store)
+	cached, err := watchCached(s.store)
 	if err != nil {
 		return err
 	}
-	s.onClose(stop)
-	config.RESTOptionsGetter = calling
+	late := lateCaches{RESTOptionsGetter: config.RESTOptionsGetter, open: generic.NewRawStorage, cached: cached}
+	if s.etcd != nil {
+		calling, stop, err := callStore(config.RESTOptionsGetter, s.etcd, s.store.StorageConfig.CompactionInterval, cached)
+		if err != nil {
+			return err
+		}
+		s.onClose(stop)
+		late.RESTOptionsGetter, late.open = calling, calling.open
+	}
+	config.RESTOptionsGetter = late
 	return nil
 }
 
@@ -125,13 +131,9 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err != nil {
 		return nil, err
 	}
-	cached, err := newLateCaches(config.RESTOptionsGetter, s.store)
-	if err != nil {
-		return nil, fmt.Errorf("setting up the storage: %w", err)
-	}
 	env := registry.Environment{
 		Scheme:      scheme,
-		RESTOptions: registry.ListenToWrites(cached, h.view),
+		RESTOptions: registry.ListenToWrites(config.RESTOptionsGetter, h.view),
 		Services:    services,
 	}
 	groups, err := build(resources, env, h.stores)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	etcdclient "go.etcd.io/etcd/client/v3/kubernetes"
@@ -16,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/registry/generic"
-	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/etcd3"
@@ -54,22 +54,13 @@ type inProcess struct {
 
 // callStore makes the storages that options hand out call the embedded store,
 // whose history is compacted until stop is called.
-func callStore(options generic.RESTOptionsGetter, etcd *embeddedEtcd, store *genericoptions.EtcdOptions) (calling generic.RESTOptionsGetter, stop func(), err error) {
-	sizes, err := genericoptions.ParseWatchCacheSizes(store.WatchCacheSizes)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--watch-cache-sizes: %w", err)
-	}
-	p := &inProcess{RESTOptionsGetter: options, newClient: etcd.newClient, cached: func(resource schema.GroupResource) bool {
-		size, given := sizes[resource]
-		return store.EnableWatchCache && (!given || size > 0)
-	}}
+func callStore(options generic.RESTOptionsGetter, etcd *embeddedEtcd, compaction time.Duration, cached func(schema.GroupResource) bool) (calling *inProcess, stop func(), err error) {
 	client, err := etcd.newClient()
 	if err != nil {
 		return nil, nil, err
 	}
-	compactor := etcd3.NewCompactor(client.Client, store.StorageConfig.CompactionInterval, clock.RealClock{}, func() {})
-	p.compactor = compactor
-	return p, func() {
+	compactor := etcd3.NewCompactor(client.Client, compaction, clock.RealClock{}, func() {})
+	return &inProcess{RESTOptionsGetter: options, newClient: etcd.newClient, compactor: compactor, cached: cached}, func() {
 		compactor.Stop()
 		client.Close()
 	}, nil
@@ -82,23 +73,11 @@ func (p *inProcess) GetRESTOptions(resource schema.GroupResource, example runtim
 	return options, err
 }
 
-// storage makes the storage of a resource, and of its watch cache if it has one.
+// storage makes the storage of a resource, and its watch cache if it has one.
 func (p *inProcess) storage(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-	client, err := p.newClient()
-	if err != nil {
-		return nil, nil, err
-	}
-	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
-	stored, closeStored, err := openStorage(client, p.compactor, config, newFunc, newList, prefix)
-	if err != nil {
-		return nil, nil, errors.Join(err, client.Close())
-	}
-	destroy := sync.OnceFunc(func() {
-		closeStored()
-		client.Close()
-	})
-	if !p.cached(config.GroupResource) {
-		return stored, destroy, nil
+	stored, destroy, err := p.open(config, newFunc, newList, prefix)
+	if err != nil || !p.cached(config.GroupResource) {
+		return stored, destroy, err
 	}
 	cached, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage: stored, Versioner: storage.APIObjectVersioner{}, GroupResource: config.GroupResource,
@@ -114,6 +93,23 @@ func (p *inProcess) storage(config *storagebackend.ConfigForResource, prefix str
 		delegator.Stop()
 		cached.Stop()
 		destroy()
+	}), nil
+}
+
+// open makes the storage of a resource without a watch cache.
+func (p *inProcess) open(config *storagebackend.ConfigForResource, newFunc, newList func() runtime.Object, prefix string) (storage.Interface, factory.DestroyFunc, error) {
+	client, err := p.newClient()
+	if err != nil {
+		return nil, nil, err
+	}
+	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	stored, closeStored, err := openStorage(client, p.compactor, config, newFunc, newList, prefix)
+	if err != nil {
+		return nil, nil, errors.Join(err, client.Close())
+	}
+	return stored, sync.OnceFunc(func() {
+		closeStored()
+		client.Close()
 	}), nil
 }
 

@@ -5,6 +5,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,36 +37,42 @@ const (
 // not before the server is ready. Such a cache holds all objects, whole.
 type lateCaches struct {
 	generic.RESTOptionsGetter
-	kinds map[schema.GroupResource]bool
+	// open makes a storage without a cache.
+	open openFunc
+	// cached tells which kinds have a cache.
+	cached func(schema.GroupResource) bool
 }
 
-// newLateCaches delays the caches of the kinds of which there may be a hundred
-// thousand objects, unless they have none (--watch-cache, --watch-cache-sizes).
-func newLateCaches(getter generic.RESTOptionsGetter, store *genericoptions.EtcdOptions) (generic.RESTOptionsGetter, error) {
-	if !store.EnableWatchCache {
-		return getter, nil
-	}
+// openFunc makes the storage of a resource that has its keys below a prefix.
+type openFunc func(config *storagebackend.ConfigForResource, newFunc, newList func() runtime.Object, prefix string) (storage.Interface, factory.DestroyFunc, error)
+
+// isNumerous tells whether there may be a hundred thousand objects of a kind.
+func isNumerous(resource schema.GroupResource) bool {
+	return slices.Contains([]schema.GroupResource{corev1.Resource("pods"), corev1.Resource("secrets"), corev1.Resource("serviceaccounts")}, resource)
+}
+
+// watchCached tells which kinds have a watch cache (--watch-cache,
+// --watch-cache-sizes).
+func watchCached(store *genericoptions.EtcdOptions) (func(schema.GroupResource) bool, error) {
 	sizes, err := genericoptions.ParseWatchCacheSizes(store.WatchCacheSizes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--watch-cache-sizes: %w", err)
 	}
-	late := lateCaches{getter, map[schema.GroupResource]bool{}}
-	for _, resource := range []string{"pods", "secrets", "serviceaccounts"} {
-		size, set := sizes[corev1.Resource(resource)]
-		late.kinds[corev1.Resource(resource)] = !set || size > 0
-	}
-	return late, nil
+	return func(resource schema.GroupResource) bool {
+		size, given := sizes[resource]
+		return store.EnableWatchCache && (!given || size > 0)
+	}, nil
 }
 
 // GetRESTOptions puts a lateCache where a cache would be.
 func (l lateCaches) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	options, err := l.RESTOptionsGetter.GetRESTOptions(resource, example)
-	if err != nil || !l.kinds[resource] {
+	if err != nil || !isNumerous(resource) || !l.cached(resource) {
 		return options, err
 	}
 	cached := options.Decorator
 	options.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-		store, destroy, err := generic.NewRawStorage(config, newFunc, newList, prefix)
+		store, destroy, err := l.open(config, newFunc, newList, prefix)
 		if err != nil {
 			return store, destroy, err
 		}
