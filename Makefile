@@ -79,7 +79,7 @@ bench-check:
 
 conformance-kubernetes: bin/muster $(PEERS) bin/kube-controller-manager
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 -run Kubernetes . -args -kubernetes $(CURDIR)/bin
-	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./nodes
+	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./nodes ./tokens
 	$(BENCH) go test $(REPRODUCIBLE) -count=1 ./printers -args -muster $(CURDIR)/bin
 
 attach: bin/muster $(ATTACHED)

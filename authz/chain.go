@@ -46,6 +46,13 @@ type links struct {
 	authorizer.RuleResolver
 }
 
+// Edition is what decides now. As long as it stays the same, so does every
+// decision, but for those of nodes and webhooks.
+type Edition struct {
+	links *links
+	rbac  uint64
+}
+
 // link is what one entry of a configuration becomes.
 type link interface {
 	authorizer.Authorizer
@@ -123,6 +130,9 @@ func (c *Chain) link(entry apiserver.AuthorizerConfiguration) (link, error) {
 		return nil, fmt.Errorf("unknown authorization mode %s specified", entry.Type)
 	}
 }
+
+// Edition is that of now.
+func (c *Chain) Edition() Edition { return Edition{c.current.Load(), c.builtin.RBAC.index.Version()} }
 
 // Authorize asks one authorizer after the other.
 func (c *Chain) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+	strictjson "github.com/go-jose/go-jose/v4/json"
 )
 
 // isKeySet tells a JWKS document from PEM data: JSON objects begin with a brace.
@@ -36,9 +37,10 @@ func EncodeKeySet(keys []Key) ([]byte, error) {
 // gets the one that Kubernetes would give it.
 func DecodeKeySet(data []byte) ([]Key, error) {
 	var set struct {
-		Keys []json.RawMessage `json:"keys"`
+		Keys []strictjson.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &set); err != nil {
+	// Strictly: of two lists of keys, two readers might take two different ones.
+	if err := strictjson.Unmarshal(data, &set); err != nil {
 		return nil, fmt.Errorf("not a JWKS document: %w", err)
 	}
 	var keys []Key

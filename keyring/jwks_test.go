@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -65,6 +66,9 @@ func TestKeySetsThatCannotBeUsedAreRefusedWhole(t *testing.T) {
 		"a point off the curve":  {edit("x", "AAAA"), "key 1 of the JWKS document"},
 		"two keys with one id":   {`{"keys":[` + jwk(t, "es256", "a") + `,` + jwk(t, "es384", "a") + `]}`, `another key has the id "a"`},
 		"an Edwards curve":       {`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, "ed25519.PublicKey cannot sign tokens"},
+		"two lists of keys":      {string(one[:len(one)-1]) + `,"keys":[` + jwk(t, "es384", "b") + `]}`, "not a JWKS document"},
+		"a list in other case":   {strings.Replace(string(one), "keys", "KEYS", 1), "has no keys"},
+		"a key twice in one":     {edit("kid", "a")[:len(edit("kid", "a"))-3] + `,"kid":"b"}]}`, "key 1 of the JWKS document"},
 		"a number for a key":     {`{"keys":[1]}`, "key 1 of the JWKS document"},
 		"more after the end":     {string(one) + "{}", "not a JWKS document"},
 		"a list in place of set": {`{"keys":{}}`, "not a JWKS document"},

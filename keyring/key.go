@@ -17,9 +17,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// minRSABits is what RFC 7518, section 3.3, demands for RS256.
-const minRSABits = 2048
-
 // Key is a public key that verifies signatures.
 type Key struct {
 	// ID is what the header of a signed payload names the key by.
@@ -34,8 +31,8 @@ type Key struct {
 }
 
 // NewKey returns the key with its algorithm and id. RSA keys of at least 2048
-// bits and EC keys on P-256, P-384 and P-521 will do; the error says why
-// another does not.
+// bits that are not known to be weak, and EC keys on P-256, P-384 and P-521 will
+// do; the error says why another does not.
 func NewKey(public crypto.PublicKey) (Key, error) {
 	alg, err := algorithm(public)
 	if err != nil {
@@ -59,10 +56,7 @@ func (k Key) Equal(other Key) bool {
 func algorithm(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < minRSABits {
-			return "", fmt.Errorf("an RSA key of %d bits is too short: use at least %d", bits, minRSABits)
-		}
-		return jose.RS256, nil
+		return jose.RS256, checkRSA(key)
 	case *ecdsa.PublicKey:
 		switch key.Curve {
 		case elliptic.P256():

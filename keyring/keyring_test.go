@@ -111,6 +111,9 @@ func TestKeysThatCannotSignTokensAreRefused(t *testing.T) {
 		public crypto.PublicKey
 		want   string
 	}{
+		"RSA-e-1":  {&rsa.PublicKey{N: rsaKey().N, E: 1}, "an RSA key with the public exponent 1 cannot sign: use 65537"},
+		"RSA-e-2":  {&rsa.PublicKey{N: rsaKey().N, E: 65536}, "an RSA key with the public exponent 65536 cannot sign: use 65537"},
+		"RSA-chip": {&rsa.PublicKey{N: new(big.Int).Exp(big.NewInt(65537), big.NewInt(130), nil), E: 65537}, "made by a faulty chip (CVE-2017-15361)"},
 		"RSA-2047": {short, "an RSA key of 2047 bits is too short: use at least 2048"},
 		"P-224":    {ecKey(t, elliptic.P224()).Public(), "use P-256, P-384 or P-521"},
 		"no key":   {nil, "use RSA, or EC on P-256, P-384 or P-521"},

@@ -81,6 +81,10 @@ func (x *Index) Delete(obj runtime.Object) {
 	}
 }
 
+// Version is another one after each write. What was decided before it changed may
+// be decided otherwise now.
+func (x *Index) Version() uint64 { return x.version.Load() }
+
 // write begins a write and returns what ends it.
 func (x *Index) write() (done func()) {
 	x.mu.Lock()

@@ -31,9 +31,6 @@ type Services struct {
 	Escalation Escalation
 	// EventTTL is how long events are kept; zero means an hour.
 	EventTTL time.Duration
-	// LongestTokenLife is that of the tokens that are issued here: what a
-	// revocation ends by whose end nobody has told.
-	LongestTokenLife time.Duration
 	// NamespaceStarter follows the creation of a namespace; nil means nobody.
 	NamespaceStarter NamespaceStarter
 	// NodePortRange are the ports that services get on nodes. The zero value is
@@ -52,4 +49,6 @@ type Services struct {
 	TokenExplainer TokenExplainer
 	// TokenIssuer answers TokenRequests.
 	TokenIssuer TokenIssuer
+	// TokenLives are what a revocation ends by whose end nobody has told.
+	TokenLives TokenLives
 }

@@ -101,30 +101,54 @@ func keepReckonedTimes(_ context.Context, revocation, old *identityv1.TokenRevoc
 	}
 }
 
+// TokenLives are the longest lives of tokens.
+type TokenLives struct {
+	// Signed is that of a token which verifies, whoever has signed it and
+	// whatever was allowed then. It reads what all replicas have signed before
+	// the call, and is not less than it may be where that is not known.
+	Signed func(ctx context.Context) time.Duration
+	// Issued is that of a token which is issued now.
+	Issued time.Duration
+}
+
 // timeRevocations gives the creation of revocations the clock and the longest
-// life of tokens, from which follows what a client leaves out.
+// lives of tokens, from which follows what a client leaves out.
 func timeRevocations(env Environment, store *genericregistry.Store, _ map[string]rest.Storage) error {
 	now := env.Services.Now
 	if now == nil {
 		now = time.Now
 	}
-	if env.Services.LongestTokenLife <= 0 {
+	if lives := env.Services.TokenLives; lives.Issued <= 0 || lives.Signed == nil {
 		return errors.New("the longest life of a token is not known")
 	}
-	store.CreateStrategy = timedRevocations{store.CreateStrategy, now, env.Services.LongestTokenLife}
+	store.CreateStrategy = timedRevocations{store.CreateStrategy, now, env.Services.TokenLives}
 	return nil
 }
 
 type timedRevocations struct {
 	rest.RESTCreateStrategy
-	now     func() time.Time
-	longest time.Duration
+	now   func() time.Time
+	lives TokenLives
 }
 
 // PrepareForCreate fills in the times.
 func (t timedRevocations) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	t.RESTCreateStrategy.PrepareForCreate(ctx, obj)
-	reckonTimes(&obj.(*identityv1.TokenRevocation).Spec, t.now(), t.longest)
+	spec := &obj.(*identityv1.TokenRevocation).Spec
+	reckonTimes(spec, t.now(), t.longest(ctx, spec))
+}
+
+// longest is the life of the longest-lived token that is revoked, if nobody has
+// told its end. One that is named exists; of an account's, some may be issued
+// yet, in this very second or up to a time to come.
+func (t timedRevocations) longest(ctx context.Context, spec *identityv1.TokenRevocationSpec) time.Duration {
+	switch {
+	case spec.ExpirationTimestamp != nil, spec.Token == nil && spec.ServiceAccount == nil:
+		return 0 // nobody asks
+	case spec.ServiceAccount != nil:
+		return max(t.lives.Signed(ctx), t.lives.Issued)
+	}
+	return t.lives.Signed(ctx)
 }
 
 // Validate checks what holds for a new revocation only, besides the rest.

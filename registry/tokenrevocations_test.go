@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -96,6 +97,37 @@ func TestTheServerReckonsWhenTheLastTokenHasExpired(t *testing.T) {
 		reckonTimes(&got.Spec, now, longest)
 		if diff := cmp.Diff(want.Spec, got.Spec); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+func TestARevocationLastsForWhatWasSignedAndForWhatIsIssuedYet(t *testing.T) {
+	t.Parallel()
+	const (
+		token   = `{"token": {"issuer": "i", "jti": "1"}}`
+		account = `{"serviceAccount": {"namespace": "dev", "name": "r"}}`
+	)
+	for _, test := range []struct {
+		spec           string
+		signed, issued time.Duration
+		want           time.Duration // -1: the end is not reckoned
+	}{
+		{token, 24 * time.Hour, time.Hour, 24 * time.Hour},
+		{token, time.Hour, 24 * time.Hour, time.Hour},
+		{account, 24 * time.Hour, time.Hour, 24 * time.Hour},
+		{account, time.Hour, 24 * time.Hour, 24 * time.Hour},
+		{`{"key": {"id": "k"}}`, time.Hour, time.Hour, -1},
+		{`{"node": {"name": "n"}}`, time.Hour, time.Hour, -1},
+		{`{"token": {"issuer": "i", "jti": "1"}, "expirationTimestamp": "2026-11-02T00:00:00Z"}`, time.Hour, time.Hour, -1},
+	} {
+		asked := false
+		strategy := timedRevocations{lives: TokenLives{
+			Signed: func(context.Context) time.Duration { asked = true; return test.signed },
+			Issued: test.issued,
+		}}
+		got := strategy.longest(t.Context(), &revocationFrom(t, test.spec).Spec)
+		if asked != (test.want >= 0) || asked && got != test.want {
+			t.Errorf("%s, signed for %s and issued for %s: lasts for %s (reckoned: %v), want %s", test.spec, test.signed, test.issued, got, asked, test.want)
 		}
 	}
 }

@@ -141,6 +141,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 		return nil, err
 	}
 	h.answerers = answerersOf(groups)
+	h.forgetImpersonations(config)
 	h.addHotLane(config, scheme)
 	answerAbsent(config)
 	for _, resource := range h.view.Resources() {

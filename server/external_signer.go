@@ -81,7 +81,7 @@ func (h *house) externalKeys(context.Context, *dataDir, *genericapiserver.Config
 			shown.show(ring)
 		})
 	}
-	return keys{signer: lastingKeys{h.keys}, shown: shown, follow: follow}, nil
+	return keys{signer: lastingKeys{h.keys}, shown: shown, longest: unrecorded, follow: follow}, nil
 }
 
 // maxExpiration caps the life of tokens: as it is set, else as the external

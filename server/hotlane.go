@@ -27,8 +27,9 @@ func (h *house) addHotLane(config *genericapiserver.Config, scheme *runtime.Sche
 	if !h.server.Options.HotLane {
 		return
 	}
+	build := config.BuildHandlerChainFunc
 	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		general := genericapiserver.DefaultBuildHandlerChain(handler, c)
+		general := build(handler, c)
 		if len(c.HSTSDirectives) > 0 || c.GoawayChance > 0 {
 			return general
 		}

@@ -30,6 +30,8 @@ type keys struct {
 	signer issuer.Signer
 	// shown is what the API tells of them, and does with them.
 	shown registry.SigningKeys
+	// longest is the life of the longest-lived token that they may have signed.
+	longest func(ctx context.Context) time.Duration
 	// follow keeps them in step with what they come from, until ctx ends.
 	follow func(ctx context.Context)
 }
@@ -94,7 +96,7 @@ func (h *house) fileKeys(context.Context, *dataDir, *genericapiserver.Config) (k
 		"the server signs with the key of --service-account-signing-key-file and makes none: put another file there and the old one into --service-account-key-file, and restart the server",
 		"the keys are those of --service-account-signing-key-file and --service-account-key-file: take it out of its file and restart the server",
 	)
-	return keys{signer: lastingKeys{h.keys}, shown: shown, follow: func(context.Context) {}}, nil
+	return keys{signer: lastingKeys{h.keys}, shown: shown, longest: unrecorded, follow: func(context.Context) {}}, nil
 }
 
 // storedKeys are those that the store holds for all its replicas.
@@ -121,7 +123,7 @@ func (h *house) storedKeys(ctx context.Context, dir *dataDir, config *genericapi
 		return keys{}, err
 	}
 	h.keys.Follow(shared)
-	return keys{signer: shared, shown: shared, follow: shared.Run}, nil
+	return keys{signer: shared, shown: shared, longest: shared.Longest, follow: shared.Run}, nil
 }
 
 // openLedger opens the place of the keys in the store.
@@ -171,6 +173,10 @@ func (o *ServiceAccountOptions) longestToken() time.Duration {
 	}
 	return o.MaxExpiration
 }
+
+// unrecorded is the longest life of tokens of keys that others keep: nobody has
+// written down what they have signed, here under other settings or elsewhere.
+func unrecorded(context.Context) time.Duration { return rotation.MaxLongest }
 
 // lastingKeys sign tokens of any life: the operator takes keys out of the files.
 type lastingKeys struct{ keyring *keyring.Keyring }

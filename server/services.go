@@ -39,7 +39,6 @@ func (h *house) services() (registry.Services, error) {
 		ClusterIPRange:     clusterIPs.Masked(),
 		Escalation:         h.rbac,
 		EventTTL:           options.EventTTL,
-		LongestTokenLife:   h.issuer.LongestLife(),
 		NamespaceStarter:   controller.NamespaceStarter{Create: accounts{h.stores}.create},
 		Now:                h.server.Now,
 		RuleResolver:       h.authorizer,
@@ -47,6 +46,7 @@ func (h *house) services() (registry.Services, error) {
 		TokenExplainer:     h.tokens,
 		SigningKeys:        h.opened.shown,
 		TokenIssuer:        tokenIssuer{h.issuer},
+		TokenLives:         registry.TokenLives{Signed: h.opened.longest, Issued: h.issuer.LongestLife()},
 	}, nil
 }
 

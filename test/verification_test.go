@@ -6,6 +6,7 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -278,50 +280,67 @@ func TestTheCauseOfARefusalIsInTheAuditLogAlone(t *testing.T) {
 	}
 }
 
-// ending are the objects that end a token, each made with a finalizer that holds it.
-func ending(client kubernetes.Interface) map[string]struct {
-	make   func(context.Context) (metav1.Object, error)
-	remove func(context.Context, metav1.DeleteOptions) error
-} {
-	type lifecycle = struct {
-		make   func(context.Context) (metav1.Object, error)
-		remove func(context.Context, metav1.DeleteOptions) error
-	}
+// mortal is an object that ends a token.
+type mortal struct {
+	client rest.Interface
+	// folder is where the objects of its kind are.
+	folder string
+	object runtime.Object
+}
+
+// mortals are objects that end a token, by kind, each with a finalizer that holds it.
+func mortals(client kubernetes.Interface) map[string]mortal {
 	meta := metav1.ObjectMeta{Name: "held", Finalizers: []string{"example.com/hold"}}
-	core := client.CoreV1()
-	return map[string]lifecycle{
-		"Pod": {
-			func(ctx context.Context) (metav1.Object, error) {
-				return core.Pods("dev").Create(ctx, &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{
-					ServiceAccountName: "reporter", Containers: []corev1.Container{{Name: "main", Image: "example.com/worker"}},
-				}}, metav1.CreateOptions{})
-			},
-			func(ctx context.Context, o metav1.DeleteOptions) error {
-				return core.Pods("dev").Delete(ctx, "held", o)
-			},
-		},
-		"Secret": {
-			func(ctx context.Context) (metav1.Object, error) {
-				return core.Secrets("dev").Create(ctx, &corev1.Secret{ObjectMeta: meta}, metav1.CreateOptions{})
-			},
-			func(ctx context.Context, o metav1.DeleteOptions) error {
-				return core.Secrets("dev").Delete(ctx, "held", o)
-			},
-		},
-		"Node": {
-			func(ctx context.Context) (metav1.Object, error) {
-				return core.Nodes().Create(ctx, &corev1.Node{ObjectMeta: meta}, metav1.CreateOptions{})
-			},
-			func(ctx context.Context, o metav1.DeleteOptions) error { return core.Nodes().Delete(ctx, "held", o) },
-		},
+	pod := corev1.PodSpec{ServiceAccountName: "reporter", Containers: []corev1.Container{{Name: "main", Image: "example.com/worker"}}}
+	core := client.CoreV1().RESTClient()
+	return map[string]mortal{
+		"ServiceAccount": {core, "/api/v1/namespaces/dev/serviceaccounts", &corev1.ServiceAccount{ObjectMeta: meta}},
+		"Pod":            {core, "/api/v1/namespaces/dev/pods", &corev1.Pod{ObjectMeta: meta, Spec: pod}},
+		"Secret":         {core, "/api/v1/namespaces/dev/secrets", &corev1.Secret{ObjectMeta: meta}},
+		"Node":           {core, "/api/v1/nodes", &corev1.Node{ObjectMeta: meta}},
 	}
 }
 
+func (m mortal) make(ctx context.Context) (metav1.Object, error) {
+	made := m.object.DeepCopyObject()
+	err := m.client.Post().AbsPath(m.folder).Body(m.object).Do(ctx).Into(made)
+	return made.(metav1.Object), err
+}
+
+// remove asks for its deletion, and release takes its finalizer away.
+func (m mortal) remove(ctx context.Context) error {
+	return m.client.Delete().AbsPath(m.folder, "held").Body(metav1.NewDeleteOptions(0)).Do(ctx).Error()
+}
+
+func (m mortal) release(ctx context.Context) error {
+	return m.client.Patch(types.MergePatchType).AbsPath(m.folder, "held").Body([]byte(`{"metadata":{"finalizers":null}}`)).Do(ctx).Error()
+}
+
+// tokenEndingWith is a token that ends with an object: that of the account, if it is one, or one bound to it.
+func tokenEndingWith(t *testing.T, client kubernetes.Interface, kind string, object metav1.Object) string {
+	t.Helper()
+	account, request := "reporter", &authenticationv1.TokenRequest{}
+	if kind == "ServiceAccount" {
+		account = object.GetName()
+	} else {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: kind, Name: object.GetName(), UID: object.GetUID()}
+	}
+	answer, err := client.CoreV1().ServiceAccounts("dev").CreateToken(t.Context(), account, request, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.Token
+}
+
 // TestAFinalizerHoldsAnObjectAndNotItsTokens is of objects whose deletion has been asked for, and which are there still
-// because a finalizer holds them. The deletionTimestamp says when they should have gone, in whole seconds, and that is
-// when their tokens end. With Kubernetes' leniency they last a minute longer.
+// because a finalizer holds them. The deletionTimestamp says when they should have gone, and that is when their tokens
+// end: at once where no grace was asked for. With Kubernetes' leniency they last a minute longer.
 func TestAFinalizerHoldsAnObjectAndNotItsTokens(t *testing.T) {
 	t.Parallel()
+	const invalidated = "service account token has been invalidated"
+	causes := map[string]string{
+		"ServiceAccount": "service account dev/held has been deleted", "Pod": invalidated, "Secret": invalidated, "Node": invalidated,
+	}
 	for name, grace := range map[string]time.Duration{"at once": 0, "with leniency": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -329,35 +348,70 @@ func TestAFinalizerHoldsAnObjectAndNotItsTokens(t *testing.T) {
 			server.Namespace("dev")
 			server.ServiceAccount("dev", "reporter")
 			client := server.Client()
-			tokens := map[string]string{}
-			for kind, object := range ending(client) {
+			for kind, object := range mortals(client) {
 				made, err := object.make(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				tokens[kind] = requestToken(t, client, authenticationv1.TokenRequestSpec{
-					BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: kind, Name: "held", UID: made.GetUID()},
-				})
-				if err := object.remove(t.Context(), *metav1.NewDeleteOptions(0)); err != nil {
+				compact := tokenEndingWith(t, client, kind, made)
+				if status := statusOf(t, client, compact); !status.Authenticated {
+					t.Errorf("the token of the %s is not good: %s", kind, status.Error)
+				}
+				if err := object.remove(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				status := statusOf(t, client, compact)
 				if _, err := object.make(t.Context()); !apierrors.IsAlreadyExists(err) {
 					t.Fatalf("the %s should be there still: %v", kind, err)
 				}
-			}
-			if grace > 0 {
-				for kind, compact := range tokens {
-					if status := statusOf(t, client, compact); !status.Authenticated {
+				if grace > 0 {
+					if !status.Authenticated {
 						t.Errorf("the token of the %s has no leniency: %s", kind, status.Error)
 					}
+					continue
 				}
-				return
-			}
-			for kind, compact := range tokens {
-				eventually(t, "the token of the "+kind+" ends", func() bool { return !statusOf(t, client, compact).Authenticated })
-				if got := statusOf(t, client, compact).Error; !strings.HasPrefix(got, "[invalid bearer token, service account token has been invalidated]; ") || !strings.Contains(got, "got one deleted at ") {
+				if got := status.Error; !strings.HasPrefix(got, "[invalid bearer token, "+causes[kind]+"]; ") || !strings.Contains(got, "got one deleted at ") {
 					t.Errorf("the token of the %s: %q", kind, got)
 				}
+			}
+		})
+	}
+}
+
+// TestATokenIsNotThatOfAnotherOfTheName is of objects that were made again under their names: they are others, and the
+// tokens of those before say which one they meant.
+func TestATokenIsNotThatOfAnotherOfTheName(t *testing.T) {
+	t.Parallel()
+	server := mustertest.Start(t)
+	server.Namespace("dev")
+	server.ServiceAccount("dev", "reporter")
+	client := server.Client()
+	for kind, object := range mortals(client) {
+		t.Run(kind, func(t *testing.T) {
+			made, err := object.make(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			compact := tokenEndingWith(t, client, kind, made)
+			if err := object.remove(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := object.release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			again, err := object.make(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("%s UID (%s) does not match service account %[1]s ref claim (%[3]s)", strings.ToLower(kind), again.GetUID(), made.GetUID())
+			if kind == "ServiceAccount" {
+				want = fmt.Sprintf("service account UID (%s) does not match claim (%s)", again.GetUID(), made.GetUID())
+			}
+			if got := statusOf(t, client, compact); got.Authenticated || !strings.HasPrefix(got.Error, "[invalid bearer token, "+want+"]; ") {
+				t.Errorf("authenticated: %v, %q, want %q", got.Authenticated, got.Error, want)
+			}
+			if got := statusOf(t, client, tokenEndingWith(t, client, kind, again)); !got.Authenticated {
+				t.Errorf("the new token is not good: %s", got.Error)
 			}
 		})
 	}

@@ -124,6 +124,24 @@ func (k *Keys) Sign(ctx context.Context, payload []byte, lifetime time.Duration)
 	}
 }
 
+// Longest is the longest life of a token that the keys may have signed, on any
+// replica before the call: by the ledger, which has it before the token is
+// signed. It is MaxLongest where nobody knows: with keys of files, which have
+// signed elsewhere, and if the ledger cannot be read.
+func (k *Keys) Longest(ctx context.Context) time.Duration {
+	if len(k.config.Others) > 0 {
+		return MaxLongest
+	}
+	if err := k.update(ctx, unchanged); err != nil {
+		klog.ErrorS(err, "the signing keys cannot be read for the longest life of their tokens; it is taken for the longest that there can be")
+		return MaxLongest
+	}
+	return k.held.Load().ledger.longest()
+}
+
+// unchanged leaves a ledger as it is, which is to read it.
+func unchanged(l Ledger) (Ledger, error) { return l, nil }
+
 // Rotate publishes the key that is to sign next, and returns its id. A Refusal
 // tells that there is one. A rehearsal writes nothing.
 func (k *Keys) Rotate(ctx context.Context, rehearsal bool) (id string, err error) {
@@ -294,7 +312,7 @@ func (k *Keys) MaxAge() time.Duration { return JWKSMaxAge }
 func (k *Keys) look(ctx context.Context) (due time.Time) {
 	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	err := k.update(bounded, func(l Ledger) (Ledger, error) { return l, nil })
+	err := k.update(bounded, unchanged)
 	if err != nil && ctx.Err() == nil {
 		klog.ErrorS(err, "the signing keys cannot be read for a token of an unknown one; those known stay")
 	}

@@ -317,6 +317,60 @@ func TestALongTokenIsEnteredInTheStoreBeforeItIsSigned(t *testing.T) {
 	}
 }
 
+// What a revocation lasts for: nothing that was signed, on whichever replica and
+// by a key that has been replaced since, is left out.
+func TestTheLongestLifeIsThatOfAllThatVerifies(t *testing.T) {
+	t.Parallel()
+	store, c := newMemory(), &clock{}
+	store.deaf = true // nobody hears of another's writes but by asking
+	one, other := open(t, store, c), open(t, store, c)
+	hold := func(when string, want time.Duration) {
+		t.Helper()
+		for name, r := range map[string]replica{"the one": one, "the other": other} {
+			if got := r.Longest(t.Context()); got != want {
+				t.Errorf("%s, %s has %s, want %s", when, name, got, want)
+			}
+		}
+	}
+	hold("at first", day)
+	signed(t, one, 3*day)
+	hold("after one has signed for three days", 4*day)
+	for _, wait := range []time.Duration{90*day - rotation.Lead, rotation.Lead} {
+		c.advance(wait)
+		one.turn(t)
+	}
+	if got := one.states(); got != "Signing Verifying" {
+		t.Fatalf("the keys are %s", got)
+	}
+	hold("after the key was replaced", 4*day)
+	c.advance(4*day + rotation.Slack)
+	one.turn(t)
+	hold("after its last token has expired", day)
+	store.data = nil
+	hold("without the ledger", rotation.MaxLongest)
+}
+
+func TestTheLongestLifeOfTokensOfFilesIsNotKnown(t *testing.T) {
+	t.Parallel()
+	private, err := keyring.Generate(keyring.DefaultAlgorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keyring.NewKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := rotation.Open(t.Context(), rotation.Config{
+		Store: newMemory(), Policy: policy, Ring: keyring.New(nil), Others: []keyring.Key{key}, Now: (&clock{}).now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := keys.Longest(t.Context()); got != rotation.MaxLongest {
+		t.Errorf("it is %s, want that of any token", got)
+	}
+}
+
 func TestARehearsalChangesNothing(t *testing.T) {
 	t.Parallel()
 	store, c := newMemory(), &clock{}

@@ -86,6 +86,16 @@ func (l Ledger) first(state State) (Entry, bool) {
 	return l.Entries[i], true
 }
 
+// longest is the longest life of a token that any key of the ledger may have
+// signed.
+func (l Ledger) longest() time.Duration {
+	var longest time.Duration
+	for _, entry := range l.Entries {
+		longest = max(longest, entry.Longest)
+	}
+	return longest
+}
+
 // Begin is the ledger of a store that has none: its key signs at once, for
 // nobody can hold older keys. longest is the longest life of a token that the
 // key may have signed before; zero for a new key.
