@@ -6,7 +6,8 @@
 // that aggregated roles hold what they select, that what an object owns ends with
 // it, that pods end with their process or their node, that Secrets for tokens hold
 // one and go when nobody needs it, that revocations go with the last token they
-// cover, that a Secret tells when its token was last used. One file per promise.
+// cover, that a Secret tells when its token was last used, that a policy tells which
+// of its expressions do not fit. One file per promise.
 //
 // Each controller compares what is with what should be and makes one step, again
 // at every event and after every failure; none remembers what it did before. They
@@ -30,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -79,6 +81,9 @@ type Config struct {
 	// ServingAuthorities reads the PEM bundle that verifies the server, as it is
 	// now; nil if nobody publishes it.
 	ServingAuthorities func() ([]byte, error)
+	// CheckPolicyTypes finds the expressions of a policy that do not fit the types
+	// that it is for; nil if nobody looks.
+	CheckPolicyTypes func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning
 	// Election chooses among the servers of one store; nil if there is one server.
 	Election *Election
 	// Now is the clock of what is kept for a time; nil means time.Now.
@@ -169,6 +174,7 @@ func (m *Manager) controllers(cached client.Client) []controller {
 		newCSRCleaning(cached, c.Now),
 		newPodCertificateCleaning(cached, c.Now),
 		newServingTrustBundle(cached, c.ServingAuthorities),
+		newPolicyTypes(cached, c.CheckPolicyTypes),
 	}
 }
 
