@@ -71,3 +71,16 @@ func TestSettingsOfAPluginInAMissingFileAreAnError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestThePageOfAdmissionNamesEachPlugin(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/admission.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range (&AdmissionOptions{}).enabled() {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/admission.md does not name %s", name)
+		}
+	}
+}
