@@ -84,6 +84,8 @@ type Config struct {
 	// CheckPolicyTypes finds the expressions of a policy that do not fit the types
 	// that it is for; nil if nobody looks.
 	CheckPolicyTypes func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning
+	// Metrics count what is done; nil counts nothing.
+	Metrics *Metrics
 	// Election chooses among the servers of one store; nil if there is one server.
 	Election *Election
 	// Now is the clock of what is kept for a time; nil means time.Now.
@@ -131,6 +133,9 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics()
+	}
 	m := &Manager{config: cfg, rest: unlimited(cfg.Client)}
 	var err error
 	if m.client, err = NewClient(m.rest); err != nil {
@@ -157,13 +162,13 @@ func (m *Manager) controllers(cached client.Client) []controller {
 	return []controller{
 		newSystemNamespaces(cached),
 		newDefaultServiceAccounts(cached),
-		newRootCA(cached, string(c.RootCA)),
+		newRootCA(cached, string(c.RootCA), c.Metrics.rootCA),
 		newKubernetesService(cached, c.ServiceIP, c.SecurePort),
 		newClusterRoleAggregation(cached),
 		newNamespaceDeletion(m.client, m.metadata, c.namespaced()),
-		newGarbageCollection(m.metadata, c.Resources, m.events.as(garbageCollector)),
+		newGarbageCollection(m.metadata, c.Resources, m.events.as(garbageCollector), c.Metrics),
 		newLapsedPods(cached, m.client),
-		newEndedPods(m.client, m.rest, c.TerminatedPodThreshold, c.Now),
+		newEndedPods(m.client, m.rest, c.TerminatedPodThreshold, c.Now, c.Metrics),
 		newLegacyTokens(cached, m.client, string(c.RootCA), c.SignLegacyToken),
 		newLegacyTokenCleaner(m.client, c.LegacyTokenCleanUpPeriod, c.Now),
 		newLegacyTokenTracking(m.client, m.rest, c.Now),
@@ -173,7 +178,7 @@ func (m *Manager) controllers(cached client.Client) []controller {
 		newCSRSigning(cached, m.client, c.Signing),
 		newCSRCleaning(cached, c.Now),
 		newPodCertificateCleaning(cached, c.Now),
-		newServingTrustBundle(cached, c.ServingAuthorities),
+		newServingTrustBundle(cached, c.ServingAuthorities, c.Metrics.trustBundle),
 		newPolicyTypes(cached, c.CheckPolicyTypes),
 	}
 }

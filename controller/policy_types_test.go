@@ -81,7 +81,11 @@ func TestWarningsGoWhenThePolicyIsMended(t *testing.T) {
 		if err := store.Get(t.Context(), client.ObjectKey{Name: "small"}, got); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got.Status.TypeChecking.ExpressionWarnings); diff != "" || got.Status.ObservedGeneration != got.Generation {
+		var warnings []admissionregistrationv1.ExpressionWarning
+		if checking := got.Status.TypeChecking; checking != nil {
+			warnings = checking.ExpressionWarnings
+		}
+		if diff := cmp.Diff(want, warnings); diff != "" || got.Status.ObservedGeneration != got.Generation {
 			t.Errorf("generation %d, observed %d; warnings (-want +got):\n%s", got.Generation, got.Status.ObservedGeneration, diff)
 		}
 	}

@@ -58,6 +58,7 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 		Signing:            controller.Signing{Signers: h.signers(), Longest: s.Options.Signing.Duration},
 		ServingAuthorities: s.credentials.trustBundle,
 		CheckPolicyTypes:   policyTypes(resources, scheme),
+		Metrics:            h.kept,
 	})
 	if err != nil {
 		return nil, err
