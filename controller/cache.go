@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -67,6 +68,8 @@ func cacheOptions(rootCA string) cache.Options {
 			&corev1.Pod{}:                 {Label: runSelector()},
 			&coordinationv1.Lease{}:       {Label: runSelector()},
 			&identityv1.TokenRevocation{}: {},
+
+			&admissionregistrationv1.ValidatingAdmissionPolicy{}: {},
 
 			&certificatesv1.CertificateSigningRequest{}: {},
 			&certificatesv1.PodCertificateRequest{}:     {Transform: withoutSpec},
@@ -151,6 +154,7 @@ func staticMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	for _, kind := range []string{"CertificateSigningRequest", "ClusterTrustBundle"} {
 		mapper.Add(certificatesv1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeRoot)
 	}
+	mapper.Add(admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"), meta.RESTScopeRoot)
 	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"), meta.RESTScopeRoot)
 	mapper.Add(namespaceKind, meta.RESTScopeRoot)
 	mapper.Add(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"), meta.RESTScopeRoot)

@@ -6,7 +6,8 @@
 // that aggregated roles hold what they select, that what an object owns ends with
 // it, that pods end with their process or their node, that Secrets for tokens hold
 // one and go when nobody needs it, that revocations go with the last token they
-// cover, that a Secret tells when its token was last used. One file per promise.
+// cover, that a Secret tells when its token was last used, that a policy tells which
+// of its expressions do not fit. One file per promise.
 //
 // Each controller compares what is with what should be and makes one step, again
 // at every event and after every failure; none remembers what it did before. They
@@ -30,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -79,6 +81,11 @@ type Config struct {
 	// ServingAuthorities reads the PEM bundle that verifies the server, as it is
 	// now; nil if nobody publishes it.
 	ServingAuthorities func() ([]byte, error)
+	// CheckPolicyTypes finds the expressions of a policy that do not fit the types
+	// that it is for; nil if nobody looks.
+	CheckPolicyTypes func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning
+	// Metrics count what is done; nil counts nothing.
+	Metrics *Metrics
 	// Election chooses among the servers of one store; nil if there is one server.
 	Election *Election
 	// Now is the clock of what is kept for a time; nil means time.Now.
@@ -126,6 +133,9 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics()
+	}
 	m := &Manager{config: cfg, rest: unlimited(cfg.Client)}
 	var err error
 	if m.client, err = NewClient(m.rest); err != nil {
@@ -152,13 +162,13 @@ func (m *Manager) controllers(cached client.Client) []controller {
 	return []controller{
 		newSystemNamespaces(cached),
 		newDefaultServiceAccounts(cached),
-		newRootCA(cached, string(c.RootCA)),
+		newRootCA(cached, string(c.RootCA), c.Metrics.rootCA),
 		newKubernetesService(cached, c.ServiceIP, c.SecurePort),
 		newClusterRoleAggregation(cached),
 		newNamespaceDeletion(m.client, m.metadata, c.namespaced()),
-		newGarbageCollection(m.metadata, c.Resources, m.events.as(garbageCollector)),
+		newGarbageCollection(m.metadata, c.Resources, m.events.as(garbageCollector), c.Metrics),
 		newLapsedPods(cached, m.client),
-		newEndedPods(m.client, m.rest, c.TerminatedPodThreshold, c.Now),
+		newEndedPods(m.client, m.rest, c.TerminatedPodThreshold, c.Now, c.Metrics),
 		newLegacyTokens(cached, m.client, string(c.RootCA), c.SignLegacyToken),
 		newLegacyTokenCleaner(m.client, c.LegacyTokenCleanUpPeriod, c.Now),
 		newLegacyTokenTracking(m.client, m.rest, c.Now),
@@ -168,7 +178,8 @@ func (m *Manager) controllers(cached client.Client) []controller {
 		newCSRSigning(cached, m.client, c.Signing),
 		newCSRCleaning(cached, c.Now),
 		newPodCertificateCleaning(cached, c.Now),
-		newServingTrustBundle(cached, c.ServingAuthorities),
+		newServingTrustBundle(cached, c.ServingAuthorities, c.Metrics.trustBundle),
+		newPolicyTypes(cached, c.CheckPolicyTypes),
 	}
 }
 

@@ -293,7 +293,7 @@ func TestTheBundleOfTheServerIsThatOfItsAuthoritiesAlone(t *testing.T) {
 	store := fakeStore()
 	publish := func() certificatesv1.ClusterTrustBundle {
 		t.Helper()
-		controller := newServingTrustBundle(store, func() ([]byte, error) { return read, nil })
+		controller := newServingTrustBundle(store, func() ([]byte, error) { return read, nil }, NewMetrics().trustBundle)
 		if after := reconciled(t, controller, named(servingSigner)); after != servingPeriod {
 			t.Errorf("comes back after %s", after)
 		}
@@ -323,7 +323,7 @@ func TestTheBundleOfTheServerIsThatOfItsAuthoritiesAlone(t *testing.T) {
 		t.Errorf("bundle %q after %q", second.Name, first.Name)
 	}
 	read = leaf
-	if _, err := newServingTrustBundle(store, func() ([]byte, error) { return read, nil }).Reconcile(t.Context(), requestFor(servingSigner)); err == nil {
+	if _, err := newServingTrustBundle(store, func() ([]byte, error) { return read, nil }, NewMetrics().trustBundle).Reconcile(t.Context(), requestFor(servingSigner)); err == nil {
 		t.Error("a bundle without an authority is published")
 	}
 }

@@ -33,6 +33,12 @@ const (
 	endedPodsPeriod = 20 * time.Second
 	nodeQuarantine  = 40 * time.Second
 	outOfService    = corev1.TaintNodeOutOfService
+
+	// Why pods are deleted, in metrics (pkg/controller/podgc/metrics).
+	becauseTerminated   = "terminated"
+	becauseOutOfService = "out-of-service"
+	becauseOrphaned     = "orphaned"
+	becauseUnscheduled  = "unscheduled"
 )
 
 // endedPods deletes the pods that nobody runs any more:
@@ -49,6 +55,7 @@ type endedPods struct {
 	// threshold is how many ended pods may stay; zero or less: all.
 	threshold int
 	now       func() time.Time
+	metrics   *Metrics
 
 	mu sync.Mutex
 	// pods and nodes are what there is. Guarded by mu.
@@ -70,8 +77,8 @@ type podState struct {
 // nodeState is what is kept of a node.
 type nodeState struct{ outOfService bool }
 
-func newEndedPods(direct client.Client, config *rest.Config, threshold int, now func() time.Time) *endedPods {
-	return &endedPods{client: direct, config: config, threshold: threshold, now: now}
+func newEndedPods(direct client.Client, config *rest.Config, threshold int, now func() time.Time, counts *Metrics) *endedPods {
+	return &endedPods{client: direct, config: config, threshold: threshold, now: now, metrics: counts}
 }
 
 func (e *endedPods) register(m manager.Manager) error { return m.Add(manager.RunnableFunc(e.run)) }
@@ -123,11 +130,15 @@ func (e *endedPods) run(ctx context.Context) error {
 // look deletes what is due. It returns the first error, and goes on.
 func (e *endedPods) look(ctx context.Context) error {
 	e.mu.Lock()
-	due := surplus(e.pods, e.threshold)
+	due := map[string][]podState{becauseTerminated: surplus(e.pods, e.threshold)}
 	gone := e.goneNodes()
 	for _, pod := range e.pods {
-		if pod.deleting && (pod.node == "" || e.nodes[pod.node].outOfService) {
-			due = append(due, pod)
+		switch {
+		case !pod.deleting:
+		case pod.node == "":
+			due[becauseUnscheduled] = append(due[becauseUnscheduled], pod)
+		case e.nodes[pod.node].outOfService:
+			due[becauseOutOfService] = append(due[becauseOutOfService], pod)
 		}
 	}
 	orphans := e.orphans(gone)
@@ -139,8 +150,10 @@ func (e *endedPods) look(ctx context.Context) error {
 			first = err
 		}
 	}
-	for _, pod := range due {
-		keep(e.end(ctx, pod, nil))
+	for why, pods := range due {
+		for _, pod := range pods {
+			keep(e.end(ctx, pod, why, nil))
+		}
 	}
 	for node, pods := range orphans {
 		err := e.client.Get(ctx, types.NamespacedName{Name: node}, &corev1.Node{})
@@ -149,7 +162,7 @@ func (e *endedPods) look(ctx context.Context) error {
 			continue
 		}
 		for _, pod := range pods {
-			keep(e.end(ctx, pod, &corev1.PodCondition{
+			keep(e.end(ctx, pod, becauseOrphaned, &corev1.PodCondition{
 				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(e.now()),
 				Reason: "DeletionByPodGC", Message: "PodGC: node no longer exists",
 			}))
@@ -213,8 +226,18 @@ func surplus(pods map[types.UID]podState, threshold int) []podState {
 	return ended[:len(ended)-threshold]
 }
 
-// end deletes a pod at once, after saying that it has failed if it has not ended.
-func (e *endedPods) end(ctx context.Context, pod podState, condition *corev1.PodCondition) error {
+// end deletes a pod, and counts it.
+func (e *endedPods) end(ctx context.Context, pod podState, why string, condition *corev1.PodCondition) error {
+	err := e.force(ctx, pod, condition)
+	e.metrics.endedPods.WithLabelValues(pod.namespace, why).Inc()
+	if err != nil {
+		e.metrics.endedPodErrors.WithLabelValues(pod.namespace, why).Inc()
+	}
+	return err
+}
+
+// force deletes a pod at once, after saying that it has failed if it has not ended.
+func (e *endedPods) force(ctx context.Context, pod podState, condition *corev1.PodCondition) error {
 	object := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.namespace, Name: pod.name}}
 	name := klog.KRef(pod.namespace, pod.name)
 	log.FromContext(ctx).Info("Deleting a pod that nobody runs", "pod", name)

@@ -4,7 +4,10 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +15,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/testutil"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 // podOn is a pod on a node, that has been there for some minutes.
@@ -30,7 +36,7 @@ func podOn(name, node string, phase corev1.PodPhase, minutes int) *corev1.Pod {
 // collecting is a collector that has seen objects, and the store that they are in.
 func collecting(now *time.Time, threshold int, objects ...client.Object) (*endedPods, client.Client) {
 	store := fakeStore(objects...)
-	e := newEndedPods(store, nil, threshold, func() time.Time { return *now })
+	e := newEndedPods(store, nil, threshold, func() time.Time { return *now }, NewMetrics())
 	e.pods, e.nodes, e.missing = map[types.UID]podState{}, map[string]nodeState{}, map[string]time.Time{}
 	for _, object := range objects {
 		seenPods{e}.see(object)
@@ -141,5 +147,49 @@ func TestPodsThatAreBeingDeletedDoNotWaitForNobody(t *testing.T) {
 	}
 	if got := podsLeft(t, store); !slices.Equal(got, []string{"on-well"}) {
 		t.Errorf("left are %v, want the one whose node is well", got)
+	}
+}
+
+func TestPodsThatAreEndedAreCountedByWhy(t *testing.T) {
+	t.Parallel()
+	now := noon
+	e, store := collecting(&now, 1,
+		podOn("old", "", corev1.PodSucceeded, 3), podOn("new", "", corev1.PodFailed, 2),
+		podOn("orphan", "gone", corev1.PodRunning, 1), podOn("stuck", "gone", corev1.PodRunning, 1),
+		podOn("unscheduled", "", corev1.PodPending, 1), podOn("out", "dead", corev1.PodRunning, 1))
+	e.client = interceptor.NewClient(store.(client.WithWatch), interceptor.Funcs{
+		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
+			if object.GetName() == "stuck" {
+				return errors.New("refused")
+			}
+			return c.Delete(ctx, object, options...)
+		},
+	})
+	for _, name := range []types.UID{"uid-unscheduled", "uid-out"} {
+		pod := e.pods[name]
+		pod.deleting = true
+		e.pods[name] = pod
+	}
+	e.nodes["dead"] = nodeState{outOfService: true}
+	e.missing["gone"] = noon.Add(-nodeQuarantine)
+	registry := metrics.NewKubeRegistry()
+	if err := e.metrics.Register(registry); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.look(t.Context()); err == nil {
+		t.Error("a deletion that is refused is no error")
+	}
+	want := `# HELP pod_gc_collector_force_delete_pod_errors_total [ALPHA] Number of errors encountered when forcefully deleting the pods since the Pod GC Controller started.
+# TYPE pod_gc_collector_force_delete_pod_errors_total counter
+pod_gc_collector_force_delete_pod_errors_total{namespace="dev",reason="orphaned"} 1
+# HELP pod_gc_collector_force_delete_pods_total [ALPHA] Number of pods that are being forcefully deleted since the Pod GC Controller started.
+# TYPE pod_gc_collector_force_delete_pods_total counter
+pod_gc_collector_force_delete_pods_total{namespace="dev",reason="orphaned"} 2
+pod_gc_collector_force_delete_pods_total{namespace="dev",reason="out-of-service"} 1
+pod_gc_collector_force_delete_pods_total{namespace="dev",reason="terminated"} 1
+pod_gc_collector_force_delete_pods_total{namespace="dev",reason="unscheduled"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "pod_gc_collector_force_delete_pods_total", "pod_gc_collector_force_delete_pod_errors_total"); err != nil {
+		t.Error(err)
 	}
 }

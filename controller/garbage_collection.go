@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,6 +31,9 @@ const (
 	// absentOwners is how many owners that do not exist are remembered: those of
 	// many dependents are looked up once. A UID does not come back.
 	absentOwners = 1000
+	// garbagePatience is how long the watches may take to list what there is before
+	// that is counted as an error, again and again, as in Kubernetes.
+	garbagePatience = 30 * time.Second
 )
 
 // garbageCollection deletes what nobody owns any more (Kubernetes:
@@ -46,11 +50,12 @@ type garbageCollection struct {
 	events    record.EventRecorder
 	graph     *graph
 	absent    *lru.Cache
+	metrics   *Metrics
 	// queue is where the graph points, once.
 	queue chan workqueue.TypedRateLimitingInterface[identity]
 }
 
-func newGarbageCollection(client metadata.Interface, resources []Resource, events record.EventRecorder) *garbageCollection {
+func newGarbageCollection(client metadata.Interface, resources []Resource, events record.EventRecorder, counts *Metrics) *garbageCollection {
 	var collected []Resource
 	for _, resource := range resources {
 		// Events are never owned; they expire.
@@ -59,7 +64,7 @@ func newGarbageCollection(client metadata.Interface, resources []Resource, event
 		}
 	}
 	return &garbageCollection{
-		client: client, resources: collected, events: events, graph: newGraph(collected), absent: lru.New(absentOwners),
+		client: client, resources: collected, events: events, graph: newGraph(collected), absent: lru.New(absentOwners), metrics: counts,
 		queue: make(chan workqueue.TypedRateLimitingInterface[identity], 1),
 	}
 }
@@ -209,13 +214,19 @@ func (g *garbageCollection) feed(ctx context.Context) error {
 				&metav1.PartialObjectMetadata{}, &graphFeed{g.graph, resource, queue}, func() { seen <- struct{}{} })
 		})
 	}
-	for range g.resources {
+	late := time.NewTicker(garbagePatience)
+	defer late.Stop()
+	for missing := len(g.resources); missing > 0; {
 		select {
 		case <-seen:
+			missing--
+		case <-late.C:
+			g.metrics.garbageUnsynced.Inc()
 		case <-ctx.Done():
 			return nil
 		}
 	}
+	late.Stop()
 	(&graphFeed{queue: queue}).look(g.graph.settle())
 	<-ctx.Done()
 	return nil

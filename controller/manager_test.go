@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 )
@@ -76,7 +77,7 @@ func emptyList(r *http.Request, resource string) string {
 	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
 		return fmt.Sprintf(list, "PartialObjectMetadataList", "meta.k8s.io/v1")
 	}
-	kinds := map[string]string{"certificatesigningrequests": "CertificateSigningRequest", "clustertrustbundles": "ClusterTrustBundle", "podcertificaterequests": "PodCertificateRequest", "clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "nodes": "Node", "pods": "Pod", "secrets": "Secret", "services": "Service", "tokenrevocations": "TokenRevocation"}
+	kinds := map[string]string{"certificatesigningrequests": "CertificateSigningRequest", "clustertrustbundles": "ClusterTrustBundle", "podcertificaterequests": "PodCertificateRequest", "clusterroles": "ClusterRole", "configmaps": "ConfigMap", "leases": "Lease", "nodes": "Node", "pods": "Pod", "secrets": "Secret", "services": "Service", "tokenrevocations": "TokenRevocation", "validatingadmissionpolicies": "ValidatingAdmissionPolicy"}
 	version := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
 	version = strings.TrimSuffix(strings.TrimSuffix(version, "/"+resource), "/namespaces/default")
 	version = strings.TrimSuffix(version, "/namespaces/kube-system")
@@ -110,6 +111,9 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 		Client:             &rest.Config{Host: server.URL},
 		RootCA:             []byte("PEM"),
 		ServingAuthorities: func() ([]byte, error) { return ca, nil },
+		CheckPolicyTypes: func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning {
+			return nil
+		},
 		Resources: []Resource{
 			{corev1.SchemeGroupVersion.WithResource("pods"), "Pod", true},
 			{corev1.SchemeGroupVersion.WithResource("events"), "Event", true},
@@ -140,6 +144,7 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 		"serviceaccounts",
 		"services metadata.name=kubernetes",
 		"tokenrevocations",
+		"validatingadmissionpolicies",
 	}
 	wantCreated := []string{
 		"/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces", "/api/v1/namespaces",

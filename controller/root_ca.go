@@ -33,17 +33,18 @@ const (
 type rootCA struct {
 	client client.Client
 	bundle string
+	counts *syncs
 }
 
-func newRootCA(c client.Client, bundle string) *rootCA {
-	return &rootCA{client: c, bundle: bundle}
+func newRootCA(c client.Client, bundle string, counts *syncs) *rootCA {
+	return &rootCA{client: c, bundle: bundle, counts: counts}
 }
 
 func (r *rootCA) register(m manager.Manager) error {
 	return watching(m, "root-ca", bulkWorkers).
 		For(&corev1.Namespace{}, builder.OnlyMetadata).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(namespaceOf)).
-		Complete(ordinary(r))
+		Complete(ordinary(r.counts.of(r)))
 }
 
 // Reconcile publishes the bundle, or restores what somebody made of it.

@@ -54,7 +54,7 @@ func TestTheCABundleIsPublishedAndRestored(t *testing.T) {
 
 func checkBundle(t *testing.T, store client.WithWatch) {
 	t.Helper()
-	reconciled(t, newRootCA(store, "PEM"), named("dev"))
+	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
 	found := &corev1.ConfigMap{}
 	if err := store.Get(t.Context(), rootCAKeyOfDev, found); err != nil {
 		t.Fatalf("reading the config map: %v", err)
@@ -72,7 +72,7 @@ func TestOneWhoDescribesTheBundleInOtherWordsIsNotOverruled(t *testing.T) {
 	store := fakeStore(activeNS("dev"), configMap(func(c *corev1.ConfigMap) {
 		c.Annotations["kubernetes.io/description"] = "ours"
 	}))
-	reconciled(t, newRootCA(store, "PEM"), named("dev"))
+	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
 	found := &corev1.ConfigMap{}
 	if err := store.Get(t.Context(), rootCAKeyOfDev, found); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestOneWhoDescribesTheBundleInOtherWordsIsNotOverruled(t *testing.T) {
 func TestAnEndingNamespaceGetsNoBundle(t *testing.T) {
 	t.Parallel()
 	store := fakeStore(endingNS("dev"))
-	reconciled(t, newRootCA(store, "PEM"), named("dev"))
+	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
 	if err := store.Get(t.Context(), rootCAKeyOfDev, &corev1.ConfigMap{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want not found", err)
 	}
@@ -101,7 +101,7 @@ func TestAnImmutableConfigMapIsRemovedToBePublishedAnew(t *testing.T) {
 			return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("ConfigMap").GroupKind(), object.GetName(), nil)
 		},
 	})
-	controller := newRootCA(refusing, "PEM")
+	controller := newRootCA(refusing, "PEM", NewMetrics().rootCA)
 	reconciled(t, controller, named("dev")) // removes it; its event asks again
 	checkBundle(t, store)
 }

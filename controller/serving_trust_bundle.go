@@ -40,10 +40,11 @@ type servingTrustBundle struct {
 	client client.Client
 	// authorities reads the bundle (PEM).
 	authorities func() ([]byte, error)
+	counts      *syncs
 }
 
-func newServingTrustBundle(c client.Client, authorities func() ([]byte, error)) *servingTrustBundle {
-	return &servingTrustBundle{client: c, authorities: authorities}
+func newServingTrustBundle(c client.Client, authorities func() ([]byte, error), counts *syncs) *servingTrustBundle {
+	return &servingTrustBundle{client: c, authorities: authorities, counts: counts}
 }
 
 func (s *servingTrustBundle) register(m manager.Manager) error {
@@ -56,7 +57,7 @@ func (s *servingTrustBundle) register(m manager.Manager) error {
 			return []reconcile.Request{{NamespacedName: one}}
 		})).
 		WatchesRawSource(atStart(one)).
-		Complete(ordinary(s))
+		Complete(ordinary(s.counts.of(s)))
 }
 
 // Reconcile publishes the bundle, or restores it, and removes those of other

@@ -194,10 +194,28 @@ func TestAnApprovedCertificateIsAWayIn(t *testing.T) {
 	if _, err := client.CoreV1().Pods("dev").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("who was given nothing may list pods: %v", err)
 	}
+	for _, line := range []string{
+		`apiserver_certificates_registry_csr_requested_duration_total{signerName="kubernetes.io/kube-apiserver-client"} 1`,
+		`apiserver_certificates_registry_csr_honored_duration_total{signerName="kubernetes.io/kube-apiserver-client"} 1`,
+	} {
+		if all := scrape(t, s); !strings.Contains(all, "\n"+line+"\n") {
+			t.Errorf("the metrics do not have %s", line)
+		}
+	}
 	// A certificate that was issued stays as it is.
 	issued.Status.Certificate = nil
 	_, err = s.Client().CertificatesV1().CertificateSigningRequests().UpdateStatus(t.Context(), issued, metav1.UpdateOptions{})
 	wantInvalid(t, err, "status.certificate", "updates may not modify existing certificate content")
+}
+
+// scrape reads the metrics of a server.
+func scrape(t *testing.T, s *mustertest.Server) string {
+	t.Helper()
+	text, err := s.Client().CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func rule(verbs string, resources ...string) rbacv1.PolicyRule {

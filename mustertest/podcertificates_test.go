@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,15 @@ func TestTheServersOwnTrustBundleIsPublished(t *testing.T) {
 	find(func(b *certificatesv1.ClusterTrustBundle) bool {
 		return b.UID != published.UID && b.Spec.TrustBundle == good
 	})
+	for _, want := range []string{
+		`clustertrustbundle_publisher_sync_total\{code="200"\} [1-9]`, `clustertrustbundle_publisher_sync_duration_seconds_count\{code="200"\} [1-9]`,
+		`root_ca_cert_publisher_sync_total\{code="200"\} [1-9]`, `root_ca_cert_publisher_sync_duration_seconds_count\{code="200"\} [1-9]`,
+		`garbagecollector_controller_resources_sync_error_total 0`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want).MatchString(scrape(t, s)) {
+			t.Errorf("the metrics do not have %s", want)
+		}
+	}
 }
 
 // nodeReads tells whether a node may read a request in dev.

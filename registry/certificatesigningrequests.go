@@ -48,10 +48,14 @@ func certificateSigningRequests() Resource {
 }
 
 // extendCSRs adds the two sides by which a request changes.
-func extendCSRs(_ Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
+func extendCSRs(env Environment, store *genericregistry.Store, storage map[string]rest.Storage) error {
 	main := store.UpdateStrategy.(*strategy[csrObject])
 	store.ResetFieldsStrategy = resetFields{certificatesv1.SchemeGroupVersion, [][]any{{"spec"}, {"status"}}}
-	storage["certificatesigningrequests/status"] = newStatusStorage(store, &csrStrategy{main, csrStatus()})
+	status := newStatusStorage(store, &csrStrategy{main, csrStatus()})
+	if counts := env.Services.CertificateMetrics; counts != nil {
+		status.store.BeginUpdate = counts.beginUpdate
+	}
+	storage["certificatesigningrequests/status"] = status
 	storage["certificatesigningrequests/approval"] = newStatusStorage(store, &csrStrategy{main, csrApproval()})
 	return nil
 }

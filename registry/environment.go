@@ -24,6 +24,8 @@ type Services struct {
 	APIAudiences authenticator.Audiences
 	// Authorizer decides access reviews and the verbs escalate and bind.
 	Authorizer authorizer.Authorizer
+	// CertificateMetrics count the certificates that are issued; nil counts nothing.
+	CertificateMetrics *CertificateMetrics
 	// ClusterIPRange is the CIDR that services get their addresses from; the
 	// first one is that of the API server. The zero value is 10.0.0.0/24.
 	ClusterIPRange netip.Prefix

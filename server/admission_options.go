@@ -128,7 +128,8 @@ func (o *AdmissionOptions) settings(names []string) (admission.ConfigProvider, e
 }
 
 // checkPaths makes sure that the files which the file names are there: the
-// library ends the process over one that is not.
+// library ends the process over one that is not. Nor may they ask for what Muster
+// has not.
 func (o *AdmissionOptions) checkPaths() error {
 	if o.ConfigFile == "" {
 		return nil
@@ -142,16 +143,40 @@ func (o *AdmissionOptions) checkPaths() error {
 		return fmt.Errorf("reading %s: %w", o.ConfigFile, err)
 	}
 	for _, plugin := range configuration.Plugins {
-		path := plugin.Path
-		if path == "" || plugin.Configuration != nil {
-			continue
-		}
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(o.ConfigFile), path)
-		}
-		if _, err := os.ReadFile(path); err != nil {
+		settings, err := o.settingsOf(plugin)
+		if err != nil {
 			return fmt.Errorf("settings of plugin %s: %w", plugin.Name, err)
 		}
+		if err := withoutManifests(settings); err != nil {
+			return fmt.Errorf("settings of plugin %s: %w", plugin.Name, err)
+		}
+	}
+	return nil
+}
+
+// settingsOf are those of one plugin, wherever they are; the library prefers those
+// in the file itself.
+func (o *AdmissionOptions) settingsOf(plugin apiserverv1.AdmissionPluginConfiguration) ([]byte, error) {
+	path := plugin.Path
+	switch {
+	case plugin.Configuration != nil:
+		return plugin.Configuration.Raw, nil
+	case path == "":
+		return nil, nil
+	case !filepath.IsAbs(path):
+		path = filepath.Join(filepath.Dir(o.ConfigFile), path)
+	}
+	return os.ReadFile(path)
+}
+
+// withoutManifests refuses policies and webhooks that are files. What cannot be
+// read here is refused by the plugin.
+func withoutManifests(settings []byte) error {
+	var has struct {
+		StaticManifestsDir string `json:"staticManifestsDir"`
+	}
+	if yaml.Unmarshal(settings, &has) == nil && has.StaticManifestsDir != "" {
+		return fmt.Errorf("staticManifestsDir %q: Muster has no policies and webhooks in files; create them as objects", has.StaticManifestsDir)
 	}
 	return nil
 }

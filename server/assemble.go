@@ -157,7 +157,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 		return nil, err
 	}
 	s.loopback = api.LoopbackClientConfig
-	hooks, err := h.hooks(resources)
+	hooks, err := h.hooks(resources, scheme)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -32,7 +33,7 @@ type hook struct {
 }
 
 // hooks are what makes a listening server ready. They run at the same time.
-func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
+func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]hook, error) {
 	s := h.server
 	client, err := controller.NewClient(s.loopback)
 	if err != nil {
@@ -56,6 +57,8 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		Election:                 s.election(), Now: s.Now,
 		Signing:            controller.Signing{Signers: h.signers(), Longest: s.Options.Signing.Duration},
 		ServingAuthorities: s.credentials.trustBundle,
+		CheckPolicyTypes:   policyTypes(resources, scheme),
+		Metrics:            h.kept,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"github.com/muster-identity/muster/live"
 	"github.com/muster-identity/muster/rbac"
 	"github.com/muster-identity/muster/rbac/bootstrap"
+	"github.com/muster-identity/muster/registry"
 	"github.com/muster-identity/muster/server/hotlane"
 )
 
@@ -54,6 +55,9 @@ type house struct {
 	tokens     *authn.ServiceAccounts
 	issuer     *issuer.Issuer
 	legacyUses *controller.LegacyTokenUses
+	// issued counts certificates, and kept what the controllers do.
+	issued *registry.CertificateMetrics
+	kept   *controller.Metrics
 
 	// answerers and documents are what the hot lane answers with.
 	answerers map[string]rest.Storage
@@ -83,7 +87,7 @@ func (s *Server) newHouse() (*house, error) {
 	h := &house{
 		server: s, stores: stores{}, documents: map[string]hotlane.Document{}, keys: keyring.New(nil),
 		controllers: newWorker(s), fed: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
-		authorities: newAuthorities(s.Now),
+		authorities: newAuthorities(s.Now), issued: registry.NewCertificateMetrics(), kept: controller.NewMetrics(),
 	}
 	client, err := s.newStoreClient()
 	if err != nil {

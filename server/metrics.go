@@ -19,8 +19,12 @@ const metricsPath = "/metrics"
 // which the libraries count for all servers in it.
 func (h *house) installMetrics(api *genericapiserver.GenericAPIServer) error {
 	own := metrics.NewKubeRegistry()
-	if err := h.tokens.Metrics.Register(own); err != nil {
-		return err
+	for _, counts := range []interface {
+		Register(metrics.KubeRegistry) error
+	}{h.tokens.Metrics, h.issued, h.kept} {
+		if err := counts.Register(own); err != nil {
+			return err
+		}
 	}
 	all := metrics.HandlerFor(prometheus.Gatherers{legacyregistry.DefaultGatherer, own}, metrics.HandlerOpts{EnableOpenMetrics: true})
 	ofProcess := legacyregistry.HandlerWithReset()

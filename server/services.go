@@ -36,6 +36,7 @@ func (h *house) services() (registry.Services, error) {
 		AdmissionPolicies:  policyParams{h.stores},
 		APIAudiences:       options.ServiceAccounts.APIAudiences,
 		Authorizer:         h.authorizer,
+		CertificateMetrics: h.issued,
 		ClusterIPRange:     clusterIPs.Masked(),
 		Escalation:         h.rbac,
 		EventTTL:           options.EventTTL,

@@ -44,6 +44,7 @@ func TestKubectlPrintsEachKindAsPeopleKnowIt(t *testing.T) {
 	kubectl("create", "-f", "testdata/kinds.yaml")
 	kubectl("apply", "--server-side", "--force-conflicts", "--subresource=status", "-f", "testdata/kinds-status.yaml")
 	recordEvents(t, server.Client())
+	kubectl("wait", "validatingadmissionpolicy/small", "--for=jsonpath={.status.observedGeneration}=1") // its types are checked
 
 	kinds := servedKinds(t, server.Client())
 	made := kubectl("get", strings.Join(kinds, ","), "-n", "yard", "-l", "for=kinds", "-o", "name")
