@@ -11,6 +11,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -31,13 +32,14 @@ func newRevocations(t testing.TB) *revocations {
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	t.Cleanup(func() { end(); <-ended })
-	list := &cache.ListWatch{WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) {
-		events := watch.NewFakeWithChanSize(1, false)
-		events.Action(watch.Bookmark, &identityv1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{
-			ResourceVersion: "1", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"},
-		}})
-		return events, nil
-	}}
+	list := &cache.ListWatch{
+		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+			return &identityv1.TokenRevocationList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
+		},
+		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) {
+			return watch.NewFake(), nil
+		},
+	}
 	listed := make(chan struct{})
 	go func() {
 		defer close(ended)
