@@ -74,6 +74,7 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 			if err := controller.EnsureKubernetesService(ctx, client, service, s.addresses.port); err != nil {
 				return err
 			}
+			close(h.founded)
 			if err := h.bootstrapRoles(ctx); err != nil {
 				return err
 			}
@@ -81,9 +82,12 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 		}},
 		{"controllers", h.controllers.starting(func(ctx context.Context) error {
 			// They read as much again as the live view does, and nobody waits for them.
-			select {
-			case <-h.fed:
-			case <-ctx.Done():
+			// What belongs into the system namespaces they make once there are some.
+			for _, first := range []chan struct{}{h.fed, h.founded} {
+				select {
+				case <-first:
+				case <-ctx.Done():
+				}
 			}
 			return controllers.Run(ctx)
 		})},
