@@ -2,6 +2,7 @@
 # make demo       builds what the demo needs and runs it
 # make test       vets and tests everything, with the race detector where there is a C compiler
 # make soak       kills servers under load, a hundred times each, and looks what is left; takes a while
+# make scale      measures a start with many objects and the making of many namespaces, and holds both to what is promised
 # make bench      measures Muster beside kube-apiserver; ARGS=--help tells what may be chosen
 # make truth      asks kube-apiserver and Muster the same about random policies; ARGS=--help tells what may be chosen
 # make bench-go   runs the benchmarks of the packages
@@ -24,7 +25,7 @@ REPRODUCIBLE := -trimpath
 # No version control stamp: it fails for root in another user's checkout, and relinks after each commit.
 BUILD := go build $(REPRODUCIBLE) -buildvcs=false -ldflags '$(LDFLAGS)'
 
-.PHONY: binaries demo test soak bench truth bench-go bench-check attach conformance-kubernetes lint vet generate clean always
+.PHONY: binaries demo test soak scale bench truth bench-go bench-check attach conformance-kubernetes lint vet generate clean always
 
 bin/muster: always
 	$(BUILD) -o $@ ./cmd/muster
@@ -65,6 +66,10 @@ test: binaries vet
 
 soak: binaries
 	go test $(REPRODUCIBLE) -count=1 -timeout 2h -run 'AcknowledgedIsLost|HalfDone' ./test -args -crash.rounds 100 -converge.rounds 100
+
+scale: binaries
+	go test $(REPRODUCIBLE) -count=1 -timeout 30m -v -run ManyObjects ./test -args -scale.factor 1
+	go test $(REPRODUCIBLE) -count=1 -timeout 30m -v -run ManyNamespaces ./test -args -scale.factor 1
 
 # Muster alone is measured without building the others.
 bench: bench-check bin/muster bin/bench $(if $(findstring -only muster,$(subst =, ,$(ARGS))),,$(PEERS))

@@ -26,6 +26,9 @@ import (
 )
 
 const (
+	// fewObjects is how many objects of a kind have their watch cache from the start:
+	// it saves a read with each update.
+	fewObjects = 500
 	// fewReaders is how many clients may watch a numerous kind at a time, and how
 	// often all of its objects may be read in scanPeriod, before a watch cache pays:
 	// without it each of them has the objects decoded for itself.
@@ -33,8 +36,9 @@ const (
 	scanPeriod = time.Minute
 )
 
-// lateCaches makes the watch caches of some kinds begin when they are needed, and
-// not before the server is ready. Such a cache holds all objects, whole.
+// lateCaches makes the watch caches of some kinds begin when they are needed, if
+// there are many objects: a cache holds all of them, whole, and would have to be
+// filled before the server is ready.
 type lateCaches struct {
 	generic.RESTOptionsGetter
 	// open makes a storage without a cache.
@@ -64,7 +68,7 @@ func watchCached(store *genericoptions.EtcdOptions) (func(schema.GroupResource) 
 	}, nil
 }
 
-// GetRESTOptions puts a lateCache where a cache would be.
+// GetRESTOptions puts a lateCache where the cache of many objects would be.
 func (l lateCaches) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	options, err := l.RESTOptionsGetter.GetRESTOptions(resource, example)
 	if err != nil || !isNumerous(resource) || !l.cached(resource) {
@@ -72,14 +76,23 @@ func (l lateCaches) GetRESTOptions(resource schema.GroupResource, example runtim
 	}
 	cached := options.Decorator
 	options.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		makeCache := func() (storage.Interface, factory.DestroyFunc, error) {
+			return cached(config, prefix, key, newFunc, newList, attrs, triggers, indexers)
+		}
 		store, destroy, err := l.open(config, newFunc, newList, prefix)
 		if err != nil {
 			return store, destroy, err
 		}
-		late := &lateCache{Interface: store, resource: resource, prefix: strings.TrimSuffix(prefix, "/"), now: time.Now}
-		late.make = func() (storage.Interface, factory.DestroyFunc, error) {
-			return cached(config, prefix, key, newFunc, newList, attrs, triggers, indexers)
+		has, err := store.Stats(context.Background())
+		if err != nil {
+			destroy()
+			return nil, nil, fmt.Errorf("counting %s: %w", resource, err)
 		}
+		if has.ObjectCount <= fewObjects {
+			destroy()
+			return makeCache()
+		}
+		late := &lateCache{Interface: store, resource: resource, prefix: strings.TrimSuffix(prefix, "/"), make: makeCache, now: time.Now}
 		return late, func() { late.end(); destroy() }, nil
 	}
 	return options, nil

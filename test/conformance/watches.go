@@ -180,11 +180,11 @@ func manyWatchers(e *env) {
 		e.Cleanup(events.Stop)
 		all = append(all, events)
 		name := fmt.Sprintf("s%d", i)
-		_, err = secrets.Create(e.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"color": "red"}}}, metav1.CreateOptions{})
+		created, err := secrets.Create(e.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"color": "red"}}}, metav1.CreateOptions{})
 		e.check(err)
 		e.patch("secrets/"+name, mergePatch, `{"metadata":{"labels":{"color":"blue"}}}`).want(e, http.StatusOK)
 		want = append(want, "ADDED "+name, "DELETED "+name)
-		for _, options := range []metav1.ListOptions{{}, {ResourceVersion: since}, {Limit: watchers + 1}} {
+		for _, options := range []metav1.ListOptions{{}, {ResourceVersion: created.ResourceVersion}, {Limit: watchers + 1}} {
 			list, err := secrets.List(e.Context(), options)
 			e.check(err)
 			if len(list.Items) != i+1 {
