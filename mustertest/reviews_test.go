@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,26 +78,47 @@ func flood(ctx context.Context, t testing.TB, muster *mustertest.Server, connect
 	return &senders
 }
 
-// The bound is a number of answers, whatever the machine: what they cost is a few hundredths of a core.
+// medianReview is what a review takes.
+func medianReview(t *testing.T, client kubernetes.Interface, token string) time.Duration {
+	t.Helper()
+	var took [101]time.Duration
+	for i := range took {
+		took[i] = timedReview(t, client, token)
+	}
+	slices.Sort(took[:])
+	return took[len(took)/2]
+}
+
+// The flood gets a number of answers, whatever the machine: what they cost is a few hundredths of a core. So a review
+// beside it takes no more than twice its time: on a machine that does other things meanwhile, in one try of several.
 func TestAFloodOfBadTokensLeavesTheServerToOthers(t *testing.T) {
 	t.Parallel()
-	const connections, most = 8, 100 + 8 // at once, and then 100 a second
+	const connections, most, tries = 8, 100 + 8, 5 // at once, and then 100 a second
 	muster := mustertest.Start(t)
 	token, client := muster.ServiceAccount("default", "reporter").BearerToken, muster.Client()
-	ctx, end := context.WithCancel(t.Context())
-	defer end()
 	var answers atomic.Int64
+	var tried []string
 	began := time.Now()
-	senders := flood(ctx, t, muster, connections, &answers)
-	for answers.Load() < most && !t.Failed() {
-		timedReview(t, client, token)
+	for try := range tries {
+		idle := medianReview(t, client, token)
+		ctx, end := context.WithCancel(t.Context())
+		senders := flood(ctx, t, muster, connections, &answers)
+		for answers.Load() < int64(most+try) && !t.Failed() {
+			timedReview(t, client, token)
+		}
+		flooded := medianReview(t, client, token)
+		end()
+		senders.Wait()
+		if flooded <= 2*idle || t.Failed() {
+			tried = nil
+			break
+		}
+		tried = append(tried, fmt.Sprintf("%s instead of %s", flooded, idle))
 	}
-	for range 50 {
-		timedReview(t, client, token)
+	if tried != nil {
+		t.Errorf("beside a flood reviews took %s", strings.Join(tried, ", "))
 	}
-	end()
-	senders.Wait()
-	if got, limit := answers.Load(), int64(most+100*time.Since(began).Seconds()); got > limit {
+	if got, limit := answers.Load(), int64(tries*connections+100+100*time.Since(began).Seconds()); got > limit {
 		t.Errorf("the flood was given %d answers, want at most %d", got, limit)
 	}
 }

@@ -942,7 +942,7 @@ func schema_muster_identity_muster_identity_v1_TokenRevocationSpec(ref common.Re
 					},
 					"expirationTimestamp": {
 						SchemaProps: spec.SchemaProps{
-							Description: "expirationTimestamp is when the last of the tokens has expired: soon after, this object is deleted. If it is not given, the server reckons it from the longest life that it gives to tokens. By key and by node it stays empty: such tokens can still be made, so there is no last one.",
+							Description: "expirationTimestamp is when the last of the tokens has expired: soon after, this object is deleted. If it is not given, the server reckons it from the longest life of the tokens that its keys have signed. By key and by node it stays empty: such tokens can still be made, so there is no last one.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},

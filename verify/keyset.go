@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+	strictjson "github.com/go-jose/go-jose/v4/json"
 )
 
 const (
@@ -40,9 +42,9 @@ type keySet map[string][]key
 // error: an issuer without keys has none by mistake.
 func parseKeySet(document []byte) (keySet, error) {
 	var raw struct {
-		Keys []json.RawMessage `json:"keys"`
+		Keys []strictjson.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(document, &raw); err != nil {
+	if err := strictjson.Unmarshal(document, &raw); err != nil {
 		return nil, errors.New("the key set is no JSON object as wanted")
 	}
 	if len(raw.Keys) > maxKeys {
@@ -66,10 +68,20 @@ func parseKey(document []byte) (id string, k key, ok bool) {
 		return "", key{}, false
 	}
 	algorithm, ok := algorithmOf(jwk.Key)
-	if !ok || (jwk.Use != "" && jwk.Use != "sig") || (jwk.Algorithm != "" && jwk.Algorithm != string(algorithm)) {
+	if !ok || (jwk.Use != "" && jwk.Use != "sig") || (jwk.Algorithm != "" && jwk.Algorithm != string(algorithm)) || !verifies(document) {
 		return "", key{}, false
 	}
 	return jwk.KeyID, key{algorithm, jwk.Key}, true
+}
+
+// verifies tells whether a key is one to verify with, as far as it says what it is
+// for: RFC 7517, section 4.3. The library does not read that.
+func verifies(document []byte) bool {
+	var jwk struct {
+		Operations []string `json:"key_ops"`
+	}
+	err := json.Unmarshal(document, &jwk)
+	return err == nil && (jwk.Operations == nil || slices.Contains(jwk.Operations, "verify"))
 }
 
 // algorithmOf is the one with which a public key is used.
@@ -77,7 +89,7 @@ func algorithmOf(public any) (jose.SignatureAlgorithm, bool) {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		bits := public.N.BitLen()
-		return jose.RS256, bits >= minRSA && bits <= maxRSA
+		return jose.RS256, bits >= minRSA && bits <= maxRSA && public.E >= 3 && public.E%2 == 1
 	case *ecdsa.PublicKey:
 		algorithm, ok := map[int]jose.SignatureAlgorithm{256: jose.ES256, 384: jose.ES384, 521: jose.ES512}[public.Params().BitSize]
 		return algorithm, ok

@@ -45,8 +45,8 @@ type TokenRevocationSpec struct {
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// expirationTimestamp is when the last of the tokens has expired: soon after, this object is deleted. If it is not
-	// given, the server reckons it from the longest life that it gives to tokens. By key and by node it stays empty:
-	// such tokens can still be made, so there is no last one.
+	// given, the server reckons it from the longest life of the tokens that its keys have signed. By key and by node it
+	// stays empty: such tokens can still be made, so there is no last one.
 	// +optional
 	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty"`
 }
