@@ -6,6 +6,7 @@ package controller
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -47,7 +48,7 @@ func metadataOf(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 // cacheOptions says what is kept in memory: of each kind no more objects than a
 // controller looks at. Reading another kind through the cache is an error, lest
 // a whole kind be watched by accident.
-func cacheOptions(rootCA string) cache.Options {
+func cacheOptions() cache.Options {
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(),
@@ -55,11 +56,11 @@ func cacheOptions(rootCA string) cache.Options {
 			&corev1.ServiceAccount{}: {Transform: bareMetadata},
 			&corev1.Secret{}: {
 				Field:     fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken)),
-				Transform: withoutToken(rootCA),
+				Transform: withoutToken(),
 			},
 			&corev1.ConfigMap{}: {
 				Field:     fields.OneTermEqualSelector(metav1.ObjectNameField, rootCAConfigMap),
-				Transform: shareBundle(rootCA),
+				Transform: shareBundle(),
 			},
 			&corev1.Service{}: {
 				Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {}},
@@ -84,14 +85,29 @@ func runSelector() labels.Selector {
 }
 
 // shareBundle keeps one copy of the bundle however many namespaces hold it.
-func shareBundle(bundle string) func(any) (any, error) {
-	strip := cache.TransformStripManagedFields()
+func shareBundle() func(any) (any, error) {
+	bundle, strip := &shared[string]{}, cache.TransformStripManagedFields()
 	return func(object any) (any, error) {
-		if config, ok := object.(*corev1.ConfigMap); ok && config.Data[rootCAKey] == bundle {
-			config.Data[rootCAKey] = bundle
+		if config, ok := object.(*corev1.ConfigMap); ok {
+			if rootCA, ok := config.Data[rootCAKey]; ok {
+				config.Data[rootCAKey] = bundle.of(rootCA)
+			}
 		}
 		return strip(object)
 	}
+}
+
+// shared keeps one copy of what many objects hold, as long as they come one after
+// the other.
+type shared[T ~string | ~[]byte] struct{ last atomic.Pointer[T] }
+
+// of is value, or the copy of it that there is.
+func (s *shared[T]) of(value T) T {
+	if last := s.last.Load(); last != nil && string(*last) == string(value) {
+		return *last
+	}
+	s.last.Store(&value)
+	return value
 }
 
 // bareMetadata keeps of an object no more than which one it is: there are many.

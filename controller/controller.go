@@ -15,7 +15,7 @@
 // cache for reading (cache.go), requests for writing. The server room builds a
 // Manager and runs it as long as it serves. Of several servers of one store one
 // keeps the promises (election.go); each notes itself the uses of tokens that it
-// has seen. What must hold before the server is
+// has seen, and announces by what it is known. What must hold before the server is
 // ready, or before a creation is answered, is exported apart (EnsureSystemNamespaces,
 // EnsureKubernetesService, NamespaceStarter), so that nobody waits for caches.
 //
@@ -54,9 +54,9 @@ type Config struct {
 	// Client reaches the API server, as a member of system:masters. Its limits on
 	// the rate of requests are not heeded: flow control is the server's.
 	Client *rest.Config
-	// RootCA is the PEM bundle that verifies the server, as published in every
-	// namespace.
-	RootCA []byte
+	// ServingAuthorities reads the PEM bundle that verifies this server, as it is
+	// now. It is published, with those of the other servers of the store.
+	ServingAuthorities func() ([]byte, error)
 	// Resources are the stored resources, one version of each: what a namespace is
 	// emptied of, and what may own and be owned.
 	Resources []Resource
@@ -78,9 +78,6 @@ type Config struct {
 	TerminatedPodThreshold int
 	// Signing is who signs certificate signing requests.
 	Signing Signing
-	// ServingAuthorities reads the PEM bundle that verifies the server, as it is
-	// now; nil if nobody publishes it.
-	ServingAuthorities func() ([]byte, error)
 	// CheckPolicyTypes finds the expressions of a policy that do not fit the types
 	// that it is for; nil if nobody looks.
 	CheckPolicyTypes func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning
@@ -162,14 +159,14 @@ func (m *Manager) controllers(cached client.Client) []controller {
 	return []controller{
 		newSystemNamespaces(cached),
 		newDefaultServiceAccounts(cached),
-		newRootCA(cached, string(c.RootCA), c.Metrics.rootCA),
+		newRootCA(cached, newRootBundle(c.ServingAuthorities), c.Metrics.rootCA),
 		newKubernetesService(cached, c.ServiceIP, c.SecurePort),
 		newClusterRoleAggregation(cached),
 		newNamespaceDeletion(m.client, m.metadata, c.namespaced()),
 		newGarbageCollection(m.metadata, c.Resources, m.events.as(garbageCollector), c.Metrics),
 		newLapsedPods(cached, m.client),
 		newEndedPods(m.client, m.rest, c.TerminatedPodThreshold, c.Now, c.Metrics),
-		newLegacyTokens(cached, m.client, string(c.RootCA), c.SignLegacyToken),
+		newLegacyTokens(cached, m.client, newRootBundle(c.ServingAuthorities), c.SignLegacyToken),
 		newLegacyTokenCleaner(m.client, c.LegacyTokenCleanUpPeriod, c.Now),
 		newLegacyTokenTracking(m.client, m.rest, c.Now),
 		newBootstrapTokens(m.client, m.rest, c.Now),
@@ -178,7 +175,7 @@ func (m *Manager) controllers(cached client.Client) []controller {
 		newCSRSigning(cached, m.client, c.Signing),
 		newCSRCleaning(cached, c.Now),
 		newPodCertificateCleaning(cached, c.Now),
-		newServingTrustBundle(cached, c.ServingAuthorities, c.Metrics.trustBundle),
+		newServingTrustBundle(cached, c.ServingAuthorities, c.Now, c.Metrics.trustBundle),
 		newPolicyTypes(cached, c.CheckPolicyTypes),
 	}
 }
@@ -221,6 +218,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	noting.Go(func() { announcement{m.client, m.config.Now}.keep(ctx, m.config.ServingAuthorities) })
 	// The lease lives in a system namespace.
 	for err := EnsureSystemNamespaces(ctx, m.client); err != nil && ctx.Err() == nil; err = EnsureSystemNamespaces(ctx, m.client) {
 		klog.ErrorS(err, "making the namespace of the controllers' lease")
@@ -280,7 +278,7 @@ func managerOptions(cfg Config, scheme *runtime.Scheme, ending *atomic.Bool) man
 		Scheme:         scheme,
 		Logger:         withoutEndings(logger(), ending),
 		MapperProvider: staticMapper,
-		Cache:          cacheOptions(string(cfg.RootCA)),
+		Cache:          cacheOptions(),
 		// The server has these already.
 		Metrics:                 server.Options{BindAddress: "0"},
 		HealthProbeBindAddress:  "0",

@@ -12,7 +12,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -282,48 +281,5 @@ func TestRequestsForPodsGoAfterAQuarterOfAnHour(t *testing.T) {
 	reconciled(t, controller, name)
 	if err := store.Get(t.Context(), name, request); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want not found", err)
-	}
-}
-
-func TestTheBundleOfTheServerIsThatOfItsAuthoritiesAlone(t *testing.T) {
-	t.Parallel()
-	one, two := servingCA(t), servingCA(t)
-	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})
-	read := append(append(append(append([]byte(nil), one...), leaf...), two...), one...)
-	store := fakeStore()
-	publish := func() certificatesv1.ClusterTrustBundle {
-		t.Helper()
-		controller := newServingTrustBundle(store, func() ([]byte, error) { return read, nil }, NewMetrics().trustBundle)
-		if after := reconciled(t, controller, named(servingSigner)); after != servingPeriod {
-			t.Errorf("comes back after %s", after)
-		}
-		var all certificatesv1.ClusterTrustBundleList
-		if err := store.List(t.Context(), &all); err != nil {
-			t.Fatal(err)
-		}
-		if len(all.Items) != 1 {
-			t.Fatalf("%d bundles", len(all.Items))
-		}
-		return all.Items[0]
-	}
-	first := publish()
-	if first.Spec.TrustBundle != string(one)+string(two) || !strings.HasPrefix(first.Name, "kubernetes.io:kube-apiserver-serving:") {
-		t.Errorf("bundle %q", first.Name)
-	}
-	spoilt := first.DeepCopy()
-	spoilt.Spec.TrustBundle = string(two)
-	if err := store.Update(t.Context(), spoilt); err != nil {
-		t.Fatal(err)
-	}
-	if publish().Spec.TrustBundle != first.Spec.TrustBundle {
-		t.Error("it was not restored")
-	}
-	read = two // the authorities change
-	if second := publish(); second.Name == first.Name || second.Spec.TrustBundle != string(two) {
-		t.Errorf("bundle %q after %q", second.Name, first.Name)
-	}
-	read = leaf
-	if _, err := newServingTrustBundle(store, func() ([]byte, error) { return read, nil }, NewMetrics().trustBundle).Reconcile(t.Context(), requestFor(servingSigner)); err == nil {
-		t.Error("a bundle without an authority is published")
 	}
 }

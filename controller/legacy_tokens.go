@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,12 +46,12 @@ type legacyTokens struct {
 	cached client.Reader
 	// client reads and writes without a cache.
 	client client.Client
-	rootCA []byte
+	bundle *rootBundle
 	sign   func(context.Context, LegacyToken) (string, error)
 }
 
-func newLegacyTokens(cached client.Reader, direct client.Client, rootCA string, sign func(context.Context, LegacyToken) (string, error)) *legacyTokens {
-	return &legacyTokens{cached: cached, client: direct, rootCA: []byte(rootCA), sign: sign}
+func newLegacyTokens(cached client.Reader, direct client.Client, bundle *rootBundle, sign func(context.Context, LegacyToken) (string, error)) *legacyTokens {
+	return &legacyTokens{cached: cached, client: direct, bundle: bundle, sign: sign}
 }
 
 func (l *legacyTokens) register(m manager.Manager) error {
@@ -75,7 +76,33 @@ func (l *legacyTokens) register(m manager.Manager) error {
 				l.secretsOf(ctx, e.Object, queue)
 			},
 		}).
+		Watches(&certificatesv1.ClusterTrustBundle{}, handler.TypedFuncs[client.Object, tokenStep]{
+			CreateFunc: func(ctx context.Context, _ event.CreateEvent, queue workqueue.TypedRateLimitingInterface[tokenStep]) {
+				l.renewed(ctx, queue)
+			},
+			UpdateFunc: func(ctx context.Context, _ event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[tokenStep]) {
+				l.renewed(ctx, queue)
+			},
+			DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[tokenStep]) {
+				l.renewed(ctx, queue)
+			},
+		}).
 		Complete(ordinary(l))
+}
+
+// renewed asks for all Secrets when the CA bundle has changed.
+func (l *legacyTokens) renewed(ctx context.Context, queue workqueue.TypedRateLimitingInterface[tokenStep]) {
+	changed, err := l.bundle.renew(ctx, l.cached)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Putting the CA bundle together")
+	}
+	secrets := &corev1.SecretList{}
+	if !changed || l.cached.List(ctx, secrets, client.UnsafeDisableDeepCopy) != nil {
+		return
+	}
+	for i := range secrets.Items {
+		queue.Add(tokenStep{NamespacedName: client.ObjectKeyFromObject(&secrets.Items[i])})
+	}
 }
 
 // secretsOf asks for all Secrets of an account that is gone.
@@ -102,6 +129,9 @@ func (l *legacyTokens) Reconcile(ctx context.Context, step tokenStep) (reconcile
 	}
 	if err != nil || !secret.DeletionTimestamp.IsZero() {
 		return reconcile.Result{}, err
+	}
+	if _, err := l.bundle.known(ctx, l.cached); err != nil {
+		return reconcile.Result{}, fmt.Errorf("putting the CA bundle together: %w", err)
 	}
 	account, err := l.account(ctx, secret)
 	switch {
@@ -137,7 +167,7 @@ func (l *legacyTokens) account(ctx context.Context, secret *corev1.Secret) (*met
 func (l *legacyTokens) filled(secret *corev1.Secret) bool {
 	return len(secret.Data[corev1.ServiceAccountTokenKey]) > 0 &&
 		len(secret.Data[corev1.ServiceAccountNamespaceKey]) > 0 &&
-		bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], l.rootCA)
+		bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], l.bundle.last())
 }
 
 // fill puts into a Secret what it lacks. A token that is there stays.
@@ -153,7 +183,7 @@ func (l *legacyTokens) fill(ctx context.Context, name types.NamespacedName, acco
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
-	secret.Data[corev1.ServiceAccountRootCAKey] = l.rootCA
+	secret.Data[corev1.ServiceAccountRootCAKey] = l.bundle.last()
 	if len(secret.Data[corev1.ServiceAccountNamespaceKey]) == 0 {
 		secret.Data[corev1.ServiceAccountNamespaceKey] = []byte(secret.Namespace)
 	}
@@ -202,8 +232,8 @@ func (l *legacyTokens) strike(ctx context.Context, step tokenStep) error {
 
 // withoutToken keeps of a Secret for a token what fill looks at: not the token,
 // but whether there is one.
-func withoutToken(rootCA string) func(any) (any, error) {
-	there, bundle := []byte("there"), []byte(rootCA)
+func withoutToken() func(any) (any, error) {
+	there, bundle := []byte("there"), &shared[[]byte]{}
 	return func(object any) (any, error) {
 		secret, ok := object.(*corev1.Secret)
 		if !ok {
@@ -215,8 +245,8 @@ func withoutToken(rootCA string) func(any) (any, error) {
 				kept[key] = there
 			}
 		}
-		if bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], bundle) {
-			kept[corev1.ServiceAccountRootCAKey] = bundle
+		if rootCA := secret.Data[corev1.ServiceAccountRootCAKey]; len(rootCA) > 0 {
+			kept[corev1.ServiceAccountRootCAKey] = bundle.of(rootCA)
 		}
 		secret.Data, secret.ManagedFields, secret.Labels = kept, nil, nil
 		secret.Annotations = map[string]string{

@@ -109,7 +109,6 @@ func TestTheControllersWatchLittleMakeWhatIsMissingAndStop(t *testing.T) {
 	ca := servingCA(t)
 	m, err := New(Config{
 		Client:             &rest.Config{Host: server.URL},
-		RootCA:             []byte("PEM"),
 		ServingAuthorities: func() ([]byte, error) { return ca, nil },
 		CheckPolicyTypes: func(*admissionregistrationv1.ValidatingAdmissionPolicy) []admissionregistrationv1.ExpressionWarning {
 			return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -32,11 +34,11 @@ const (
 // namespaces (Kubernetes: pkg/controller/certificates/rootcacertpublisher).
 type rootCA struct {
 	client client.Client
-	bundle string
+	bundle *rootBundle
 	counts *syncs
 }
 
-func newRootCA(c client.Client, bundle string, counts *syncs) *rootCA {
+func newRootCA(c client.Client, bundle *rootBundle, counts *syncs) *rootCA {
 	return &rootCA{client: c, bundle: bundle, counts: counts}
 }
 
@@ -44,7 +46,29 @@ func (r *rootCA) register(m manager.Manager) error {
 	return watching(m, "root-ca", bulkWorkers).
 		For(&corev1.Namespace{}, builder.OnlyMetadata).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(namespaceOf)).
+		Watches(&certificatesv1.ClusterTrustBundle{}, handler.EnqueueRequestsFromMapFunc(r.renewed)).
 		Complete(ordinary(r.counts.of(r)))
+}
+
+// renewed asks for all namespaces when the bundle has changed.
+func (r *rootCA) renewed(ctx context.Context, _ client.Object) []reconcile.Request {
+	changed, err := r.bundle.renew(ctx, r.client)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Putting the CA bundle together")
+	}
+	if !changed {
+		return nil
+	}
+	namespaces := &metav1.PartialObjectMetadataList{}
+	namespaces.SetGroupVersionKind(namespaceKind.GroupVersion().WithKind("NamespaceList"))
+	if err := r.client.List(ctx, namespaces, client.UnsafeDisableDeepCopy); err != nil {
+		return nil // the cache is synced before events are delivered; it ends with ctx
+	}
+	requests := make([]reconcile.Request, len(namespaces.Items))
+	for i := range namespaces.Items {
+		requests[i].Name = namespaces.Items[i].Name
+	}
+	return requests
 }
 
 // Reconcile publishes the bundle, or restores what somebody made of it.
@@ -53,13 +77,18 @@ func (r *rootCA) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if namespace == nil || err != nil {
 		return reconcile.Result{}, err
 	}
+	bundle, err := r.bundle.known(ctx, r.client)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("putting the CA bundle together: %w", err)
+	}
+	data := map[string]string{rootCAKey: string(bundle)}
 	found := &corev1.ConfigMap{}
 	err = r.client.Get(ctx, types.NamespacedName{Namespace: namespace.Name, Name: rootCAConfigMap}, found)
 	switch {
 	case apierrors.IsNotFound(err):
-		err = r.publish(ctx, namespace.Name)
-	case err == nil && !r.published(found):
-		err = r.restore(ctx, found)
+		err = r.publish(ctx, namespace.Name, data)
+	case err == nil && !published(found, data):
+		err = r.restore(ctx, found, data)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("publishing the CA bundle in namespace %q: %w", namespace.Name, err)
@@ -67,13 +96,13 @@ func (r *rootCA) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	return reconcile.Result{}, nil
 }
 
-func (r *rootCA) publish(ctx context.Context, namespace string) error {
+func (r *rootCA) publish(ctx context.Context, namespace string, data map[string]string) error {
 	err := r.client.Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: rootCAConfigMap,
 			Annotations: map[string]string{descriptionAnnotation: rootCADescription},
 		},
-		Data: r.data(),
+		Data: data,
 	})
 	// If it exists, its event will come.
 	if apierrors.IsAlreadyExists(err) || namespaceEnds(err) {
@@ -84,22 +113,18 @@ func (r *rootCA) publish(ctx context.Context, namespace string) error {
 
 // published tells whether a config map needs no change. A description in other
 // words is left to whoever wrote it.
-func (r *rootCA) published(found *corev1.ConfigMap) bool {
-	return maps.Equal(found.Data, r.data()) && len(found.BinaryData) == 0 && found.Annotations[descriptionAnnotation] != ""
+func published(found *corev1.ConfigMap, data map[string]string) bool {
+	return maps.Equal(found.Data, data) && len(found.BinaryData) == 0 && found.Annotations[descriptionAnnotation] != ""
 }
 
 // restore puts the bundle back and leaves nothing beside it. A config map that
 // was made immutable with other contents is removed, to be published anew.
-func (r *rootCA) restore(ctx context.Context, found *corev1.ConfigMap) error {
-	found.Data, found.BinaryData = r.data(), nil
+func (r *rootCA) restore(ctx context.Context, found *corev1.ConfigMap, data map[string]string) error {
+	found.Data, found.BinaryData = data, nil
 	metav1.SetMetaDataAnnotation(&found.ObjectMeta, descriptionAnnotation, rootCADescription)
 	err := r.client.Update(ctx, found)
 	if apierrors.IsInvalid(err) {
 		err = r.client.Delete(ctx, found, client.Preconditions{UID: &found.UID})
 	}
 	return client.IgnoreNotFound(err)
-}
-
-func (r *rootCA) data() map[string]string {
-	return map[string]string{rootCAKey: r.bundle}
 }

@@ -5,6 +5,8 @@ package controller
 
 import (
 	"context"
+	"encoding/pem"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -18,13 +20,23 @@ import (
 
 var rootCAKeyOfDev = client.ObjectKey{Namespace: "dev", Name: "kube-root-ca.crt"}
 
+// pemOf is a certificate as far as bundles look at them.
+func pemOf(text string) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(text)}))
+}
+
+// vouched are the authorities of a server that has one.
+func vouched(text string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(pemOf(text)), nil }
+}
+
 func configMap(change func(*corev1.ConfigMap)) *corev1.ConfigMap {
 	made := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "dev", Name: "kube-root-ca.crt", UID: "c",
 			Annotations: map[string]string{"kubernetes.io/description": rootCADescription},
 		},
-		Data: map[string]string{"ca.crt": "PEM"},
+		Data: map[string]string{"ca.crt": pemOf("one")},
 	}
 	change(made)
 	return made
@@ -54,12 +66,12 @@ func TestTheCABundleIsPublishedAndRestored(t *testing.T) {
 
 func checkBundle(t *testing.T, store client.WithWatch) {
 	t.Helper()
-	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
+	reconciled(t, newRootCA(store, newRootBundle(vouched("one")), NewMetrics().rootCA), named("dev"))
 	found := &corev1.ConfigMap{}
 	if err := store.Get(t.Context(), rootCAKeyOfDev, found); err != nil {
 		t.Fatalf("reading the config map: %v", err)
 	}
-	if diff := cmp.Diff(map[string]string{"ca.crt": "PEM"}, found.Data); diff != "" || found.BinaryData != nil {
+	if diff := cmp.Diff(map[string]string{"ca.crt": pemOf("one")}, found.Data); diff != "" || found.BinaryData != nil {
 		t.Errorf("binary data %v; data differ (-want +got):\n%s", found.BinaryData, diff)
 	}
 	if found.Annotations["kubernetes.io/description"] != rootCADescription {
@@ -72,7 +84,7 @@ func TestOneWhoDescribesTheBundleInOtherWordsIsNotOverruled(t *testing.T) {
 	store := fakeStore(activeNS("dev"), configMap(func(c *corev1.ConfigMap) {
 		c.Annotations["kubernetes.io/description"] = "ours"
 	}))
-	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
+	reconciled(t, newRootCA(store, newRootBundle(vouched("one")), NewMetrics().rootCA), named("dev"))
 	found := &corev1.ConfigMap{}
 	if err := store.Get(t.Context(), rootCAKeyOfDev, found); err != nil {
 		t.Fatal(err)
@@ -85,7 +97,7 @@ func TestOneWhoDescribesTheBundleInOtherWordsIsNotOverruled(t *testing.T) {
 func TestAnEndingNamespaceGetsNoBundle(t *testing.T) {
 	t.Parallel()
 	store := fakeStore(endingNS("dev"))
-	reconciled(t, newRootCA(store, "PEM", NewMetrics().rootCA), named("dev"))
+	reconciled(t, newRootCA(store, newRootBundle(vouched("one")), NewMetrics().rootCA), named("dev"))
 	if err := store.Get(t.Context(), rootCAKeyOfDev, &corev1.ConfigMap{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want not found", err)
 	}
@@ -101,24 +113,27 @@ func TestAnImmutableConfigMapIsRemovedToBePublishedAnew(t *testing.T) {
 			return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("ConfigMap").GroupKind(), object.GetName(), nil)
 		},
 	})
-	controller := newRootCA(refusing, "PEM", NewMetrics().rootCA)
+	controller := newRootCA(refusing, newRootBundle(vouched("one")), NewMetrics().rootCA)
 	reconciled(t, controller, named("dev")) // removes it; its event asks again
 	checkBundle(t, store)
 }
 
 func TestTheCacheHoldsOneCopyOfTheBundle(t *testing.T) {
 	t.Parallel()
-	bundle := string([]byte("PEM"))
-	read := configMap(func(c *corev1.ConfigMap) { c.Data["ca.crt"] = string([]byte("PEM")) })
-	read.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
-	if _, err := shareBundle(bundle)(read); err != nil {
-		t.Fatal(err)
+	share := shareBundle()
+	read := func(bundle string) *corev1.ConfigMap {
+		t.Helper()
+		config := configMap(func(c *corev1.ConfigMap) { c.Data["ca.crt"] = bundle })
+		config.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
+		if _, err := share(config); err != nil || config.ManagedFields != nil || config.Data["ca.crt"] != bundle {
+			t.Fatalf("managed fields %v, %q (%v)", config.ManagedFields, config.Data["ca.crt"], err)
+		}
+		return config
 	}
-	if unsafe.StringData(read.Data["ca.crt"]) != unsafe.StringData(bundle) || read.ManagedFields != nil {
-		t.Error("the config map keeps a bundle or managed fields of its own")
-	}
-	other := configMap(func(c *corev1.ConfigMap) { c.Data["ca.crt"] = "other" })
-	if _, err := shareBundle(bundle)(other); err != nil || other.Data["ca.crt"] != "other" {
-		t.Errorf("other contents became %q (%v)", other.Data["ca.crt"], err)
+	for _, bundle := range []string{"one", "two"} { // it changes
+		first, second := read(strings.Clone(bundle)), read(strings.Clone(bundle))
+		if unsafe.StringData(first.Data["ca.crt"]) != unsafe.StringData(second.Data["ca.crt"]) {
+			t.Errorf("two namespaces keep a copy of %q each", bundle)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/cert"
 )
 
 // adminName is the common name in the administrator's certificate.
@@ -174,7 +175,9 @@ func (c *credentials) cluster() (*clientcmdapi.Cluster, error) {
 }
 
 // trustBundle are the authorities (PEM) by which clients know this server: its
-// own, and those that the operator put behind the given serving certificate.
+// own, and those that the operator put behind the given serving certificate. It is
+// published: of the file no more than certificates are taken, for it may hold the
+// key, too.
 func (c *credentials) trustBundle() ([]byte, error) {
 	bundle, err := os.ReadFile(c.caFiles().cert)
 	if err != nil {
@@ -183,11 +186,15 @@ func (c *credentials) trustBundle() ([]byte, error) {
 	if c.given.cert == "" {
 		return bundle, nil
 	}
-	given, err := os.ReadFile(c.given.cert)
+	given, err := cert.CertsFromFile(c.given.cert)
 	if err != nil {
 		return nil, fmt.Errorf("reading the serving certificate: %w", err)
 	}
-	return append(bundle, given...), nil
+	behind, err := cert.EncodeCertificates(given...)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the serving certificate: %w", err)
+	}
+	return append(bundle, behind...), nil
 }
 
 func httpsURL(host string) string {

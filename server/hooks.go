@@ -44,12 +44,8 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 		return nil, fmt.Errorf("the address of the service default/kubernetes is odd: %s", s.addresses.service)
 	}
 	service = service.Unmap()
-	rootCA, err := s.credentials.trustBundle()
-	if err != nil {
-		return nil, err
-	}
 	controllers, err := controller.New(controller.Config{
-		Client: s.loopback, RootCA: rootCA, Resources: controlled(resources),
+		Client: s.loopback, Resources: controlled(resources),
 		ServiceIP: service, SecurePort: s.addresses.port,
 		LegacyTokenUses: h.legacyUses, SignLegacyToken: h.legacySigner(),
 		LegacyTokenCleanUpPeriod: s.Options.Controllers.LegacyTokenCleanUpPeriod,
