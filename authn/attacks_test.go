@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
@@ -81,6 +82,17 @@ func (a *target) strange(id string, more map[jose.HeaderKey]any) string {
 	key := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.stranger.private, KeyID: id}}
 	options := &jose.SignerOptions{ExtraHeaders: more}
 	return signed(a.t, key, options, a.claims)
+}
+
+// certificate is one that the attacker has made for his own key.
+func (a *target) certificate() []byte {
+	a.t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "system:apiserver"}, NotAfter: now.AddDate(100, 0, 0)}
+	made, err := x509.CreateCertificate(rand.Reader, template, template, a.stranger.private.Public(), a.stranger.private)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return made
 }
 
 // secret is signed by HMAC with something that everybody knows.
@@ -246,6 +258,17 @@ func forgeries() []attack {
 		{"its certificate (x5c)", func(a *target) string {
 			return a.strange("", map[jose.HeaderKey]any{"x5c": []string{"bm90IGEgY2VydGlmaWNhdGU="}})
 		}, notOurs},
+		{"its certificate, a true one (x5c)", func(a *target) string {
+			return a.strange(a.mine(), map[jose.HeaderKey]any{"x5c": []string{base64.StdEncoding.EncodeToString(a.certificate())}})
+		}, badSignature},
+		{"a token in a token (cty)", func(a *target) string {
+			inner := a.header + "." + a.payload + "." + a.signature
+			return signed(a.t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.stranger.private, KeyID: a.mine()}},
+				&jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"cty": "JWT"}}, inner)
+		}, notOurs},
+		{"compressed (zip)", func(a *target) string {
+			return a.headed(`{"alg":"ES256","kid":"` + a.mine() + `","zip":"DEF"}`)
+		}, badSignature},
 		{"a critical header", func(a *target) string {
 			return a.headed(`{"alg":"ES256","crit":["exp"],"exp":1,"kid":"` + a.mine() + `"}`)
 		}, badSignature},

@@ -98,6 +98,9 @@ func (s *ServiceAccounts) AuthenticateToken(ctx context.Context, compact string)
 		wanted = s.APIAudiences
 	}
 	c, refused, err := s.judge(ctx, known, wanted)
+	if errors.Is(err, errOtherKeys) {
+		return s.AuthenticateToken(ctx, compact)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -138,6 +141,9 @@ func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted 
 		return Holder{}, false, nil
 	}
 	c, refused, err := s.judge(ctx, known, wanted)
+	if errors.Is(err, errOtherKeys) {
+		return Holder{}, false, nil
+	}
 	if err != nil {
 		return Holder{}, true, err
 	}
@@ -150,7 +156,7 @@ func (s *ServiceAccounts) CheckSeen(ctx context.Context, compact string, wanted 
 // judge runs the steps that follow the verification of the signature, and tells
 // whether one refuses the token. The error means that it cannot be judged now.
 func (s *ServiceAccounts) judge(ctx context.Context, known *seen, wanted authenticator.Audiences) (check, *Refusal, error) {
-	if err := s.sync(ctx); err != nil {
+	if err := s.sync(ctx, known); err != nil {
 		return check{}, nil, err
 	}
 	c := s.check(known, wanted)

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"testing"
 
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+
 	"github.com/muster-identity/muster/authn"
+	"github.com/muster-identity/muster/keyring"
 )
 
 // syncer does what another replica has done, when it is asked what that is.
@@ -50,6 +53,40 @@ func TestACheckKnowsWhatOtherReplicasDidBeforeIt(t *testing.T) {
 				t.Errorf("asked for news %d times by two checks", elsewhere.asked)
 			}
 		})
+	}
+}
+
+// A key that is retired elsewhere is of the signature, which is verified before anybody is asked for news: it is verified
+// again then. One that was only joined by another verifies as before.
+func TestACheckKnowsWhichKeysOtherReplicasHaveRetired(t *testing.T) {
+	t.Parallel()
+	next := newSigner(t)
+	for name, test := range map[string]struct {
+		ring func(d *desk) *keyring.Ring
+		want string
+	}{
+		"retired": {func(*desk) *keyring.Ring { return newRing(t, next) }, noKeys},
+		"joined":  {func(d *desk) *keyring.Ring { return newRing(t, next, d.signer.key) }, ""},
+	} {
+		elsewhere := &syncer{}
+		d := newDesk(t, func(s *authn.ServiceAccounts) { s.Consistency = elsewhere })
+		compact := d.sign(t, grant().Claims())
+		for _, use := range []string{"first", "second"} {
+			if got := d.verdict(t.Context(), compact); got != "" {
+				t.Fatal(got)
+			}
+			changed := test.ring(d)
+			elsewhere.news = func() { d.keys.Replace(changed) }
+			if _, seen, err := d.CheckSeen(t.Context(), compact, authenticator.Audiences{api}); seen || err != nil {
+				t.Errorf("%s, the %s use: the look at what was seen says %v, %v; want it to leave that to the check", name, use, seen, err)
+			}
+			d.keys.Replace(d.ring)
+			if got := d.verdict(t.Context(), compact); got != test.want {
+				t.Errorf("%s, the %s use: verdict %q, want %q", name, use, got, test.want)
+			}
+			elsewhere.news = nil
+			d.keys.Replace(d.ring)
+		}
 	}
 }
 

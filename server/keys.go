@@ -123,6 +123,7 @@ func (h *house) storedKeys(ctx context.Context, dir *dataDir, config *genericapi
 		return keys{}, err
 	}
 	h.keys.Follow(shared)
+	h.origin.ledger = originLedger{key: store.EtcdKey(), asOf: shared.AsOf}
 	return keys{signer: shared, shown: shared, longest: shared.Longest, follow: shared.Run}, nil
 }
 

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -33,6 +34,17 @@ import (
 type origin struct {
 	client *etcdclient.Client
 	kinds  map[schema.GroupResource]originKind
+	// ledger is where the keys of tokens are, if they are in the store.
+	ledger originLedger
+}
+
+// originLedger are keys that no view has, as a reader of the newest revision
+// finds them.
+type originLedger struct {
+	// key is etcd's, or empty.
+	key string
+	// asOf brings the keys in force up to a revision.
+	asOf func(ctx context.Context, revision int64) error
 }
 
 // originKind is where the objects of a resource are kept.
@@ -117,13 +129,20 @@ func storageOptions(options metav1.ListOptions) storage.ListOptions {
 }
 
 // Revision is that of the last write to the store which was answered before
-// the call, or of a later one.
+// the call, or of a later one. It returns when the keys of tokens are those of
+// that revision, too: they are not among what the view has.
 func (o *origin) Revision(ctx context.Context) (int64, error) {
-	// The key does not matter: a read that is not told otherwise is answered
-	// after a majority of etcd has agreed on how far the store is.
-	response, err := o.client.KV.Get(ctx, "/", clientv3.WithKeysOnly())
+	// A read that is not told otherwise is answered after a majority of etcd has
+	// agreed on how far the store is. Any key would do for that; that of the
+	// ledger tells besides whether there are other keys by now.
+	response, err := o.client.KV.Get(ctx, cmp.Or(o.ledger.key, "/"), clientv3.WithKeysOnly())
 	if err != nil {
 		return 0, err
+	}
+	for _, found := range response.Kvs {
+		if err := o.ledger.asOf(ctx, found.ModRevision); err != nil {
+			return 0, err
+		}
 	}
 	return response.Header.Revision, nil
 }

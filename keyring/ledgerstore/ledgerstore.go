@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,6 +66,7 @@ func (p Place[T]) prefix() string { return "/" + p.Resource.Group + "/" + p.Reso
 // time.
 type Value[T any] struct {
 	place   Place[T]
+	root    string
 	storage storage.Interface
 	destroy func()
 }
@@ -78,11 +80,14 @@ func Open[T any](config storagebackend.Config, place Place[T]) (*Value[T], error
 	if err != nil {
 		return nil, fmt.Errorf("setting up the storage of %s: %w", place.Resource.Resource, err)
 	}
-	return &Value[T]{place: place, storage: made, destroy: destroy}, nil
+	return &Value[T]{place: place, root: config.Prefix, storage: made, destroy: destroy}, nil
 }
 
 // Close gives up the connection.
 func (s *Value[T]) Close() { s.destroy() }
+
+// EtcdKey is where etcd has the value.
+func (s *Value[T]) EtcdKey() string { return path.Join("/", s.root, s.key()) }
 
 func (s *Value[T]) key() string { return s.place.prefix() + "/" + s.place.Name }
 

@@ -124,6 +124,18 @@ func (k *Keys) Sign(ctx context.Context, payload []byte, lifetime time.Duration)
 	}
 }
 
+// AsOf returns when the ledger in force is that of a revision of the store, or a
+// later one. It reads the ledger only if it has not heard of that yet.
+func (k *Keys) AsOf(ctx context.Context, revision int64) error {
+	if k.held.Load().revision >= revision {
+		return nil
+	}
+	if err := k.update(ctx, unchanged); err != nil {
+		return fmt.Errorf("reading the signing keys: %w", err)
+	}
+	return nil
+}
+
 // Longest is the longest life of a token that the keys may have signed, on any
 // replica before the call: by the ledger, which has it before the token is
 // signed. It is MaxLongest where nobody knows: with keys of files, which have

@@ -317,6 +317,40 @@ func TestALongTokenIsEnteredInTheStoreBeforeItIsSigned(t *testing.T) {
 	}
 }
 
+func TestAReplicaReadsTheStoreForARevisionThatItHasNotHeardOf(t *testing.T) {
+	t.Parallel()
+	store, c := newMemory(), &clock{}
+	store.deaf = true
+	one, other := open(t, store, c), open(t, store, c)
+	if _, err := one.Rotate(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if got := other.states(); got != "Signing" {
+		t.Fatalf("the other replica has heard of keys that are %s", got)
+	}
+	for _, step := range []struct {
+		revision int64
+		reads    int
+		want     string
+	}{
+		{store.revision - 1, 0, "Signing"},
+		{store.revision, 1, "Published Signing"},
+		{store.revision, 0, "Published Signing"},
+	} {
+		before := store.reads
+		if err := other.AsOf(t.Context(), step.revision); err != nil {
+			t.Fatal(err)
+		}
+		if got, reads := other.states(), store.reads-before; got != step.want || reads != step.reads {
+			t.Errorf("as of %d the keys are %s, after %d reads; want %s after %d", step.revision, got, reads, step.want, step.reads)
+		}
+	}
+	store.data = nil
+	if err := other.AsOf(t.Context(), store.revision+1); err == nil {
+		t.Error("the ledger has gone, and nobody is told")
+	}
+}
+
 // What a revocation lasts for: nothing that was signed, on whichever replica and
 // by a key that has been replaced since, is left out.
 func TestTheLongestLifeIsThatOfAllThatVerifies(t *testing.T) {
