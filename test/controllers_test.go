@@ -315,6 +315,10 @@ func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
 	tokenSecret(t, client, "auto", "robot")
 	tokenSecret(t, client, "manual", "robot")
 	old := filled(t, client, "auto")
+	eventually(t, "uses are tracked", func() bool { // the year begins then
+		_, err := client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), "kube-apiserver-legacy-service-account-token-tracking", metav1.GetOptions{})
+		return err == nil
+	})
 	const more = 367 * 24 * time.Hour
 	offset.Add(int64(more))
 	eventually(t, "the token is marked as invalid", func() bool {
