@@ -62,11 +62,12 @@ func (l *legacyTokenCleaner) register(m manager.Manager) error {
 }
 
 // every calls step at once and then once in each period by the clock now, which
-// may be set, until ctx ends.
+// may be set at any moment, until ctx ends.
 func every(ctx context.Context, now func() time.Time, period time.Duration, step func()) {
 	for ctx.Err() == nil {
+		next := now().Add(period) // before the step, whose time may be another when it ends
 		step()
-		for next := now().Add(period); ctx.Err() == nil && now().Before(next); {
+		for ctx.Err() == nil && now().Before(next) {
 			pause(ctx, clockPeriod)
 		}
 	}
