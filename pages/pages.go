@@ -19,7 +19,7 @@ import (
 
 // size is how many objects a page has. Each page costs etcd a count of all that
 // follows, and a whole page lies in memory several times, in several forms.
-const size = 2000
+const size = 5000
 
 // ListerWatcher lists what From lists, page by page, and watches as it does. The
 // lists that it returns are empty, and tell their revision. It belongs to one

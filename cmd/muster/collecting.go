@@ -43,10 +43,10 @@ func collectBySize() {
 // afterCollection adjusts the growth, which is now as given, when the heap has been
 // collected next.
 func afterCollection(now int) {
-	// Nobody has the marker: it is gone with the next collection. It has a pointer,
+	// Nobody has the marker: it is gone with the next collection. It is a pointer,
 	// lest it share its memory with something that stays.
-	type marker struct{ self *marker }
-	runtime.AddCleanup(new(marker), func(now int) {
+	marker := new(*int)
+	runtime.AddCleanup(marker, func(now int) {
 		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(sample)
 		next := growth(sample[0].Value.Uint64())
