@@ -86,6 +86,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err := s.store.ApplyWithStorageFactoryTo(factory, config); err != nil {
 		return nil, fmt.Errorf("setting up the storage: %w", err)
 	}
+	s.onClose(forgetStorage)
 	if err := h.openKeys(ctx, dir, config); err != nil {
 		return nil, err
 	}
