@@ -25,6 +25,18 @@ import (
 	"github.com/muster-identity/muster/server"
 )
 
+// admissionSettings holds pods to a standard that no namespace asks for, but for one namespace.
+const admissionSettings = `apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline, enforce-version: latest}
+    exemptions: {namespaces: [default]}
+`
+
 // quay is a server whose admission is tried. Each story has a namespace of its name, with that as its label: what a story
 // writes there are config maps.
 type quay struct {
@@ -44,7 +56,13 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	muster := mustertest.Start(t, func(o *server.Options) { o.Audit.PolicyFile, o.Audit.LogOptions.Path = policy, events })
+	settings := filepath.Join(dir, "admission.yaml")
+	if err := os.WriteFile(settings, []byte(admissionSettings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	muster := mustertest.Start(t, func(o *server.Options) {
+		o.Audit.PolicyFile, o.Audit.LogOptions.Path, o.Admission.ConfigFile = policy, events, settings
+	})
 	config := muster.Admin()
 	q := &quay{warnings: &warnings{}, events: events, hooks: newHookServer(t)}
 	config.WarningHandlerWithContext, config.QPS = q.warnings, -1
@@ -68,6 +86,7 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 		"unreachable": (*quay).aWebhookThatIsAwayRefusesUnlessToldOtherwise,
 		"slow":        (*quay).aWebhookHasSoMuchTime,
 		"remarks":     (*quay).aWebhookWarnsAndAudits,
+		"settings":    (*quay).aPluginGoesByItsSettings,
 	} {
 		muster.Namespace(name)
 		t.Run(name, func(t *testing.T) {
@@ -411,6 +430,19 @@ func (q *quay) aPolicyHasConditions(t *testing.T, name string) {
 	q.accepted(t, name, labelled("exempt", ""))
 	if _, err := q.try(t, name, true, plain); !apierrors.IsRequestEntityTooLargeError(err) {
 		t.Errorf("the reason of the policy is not that of the answer: %v", err)
+	}
+}
+
+func (q *quay) aPluginGoesByItsSettings(t *testing.T, name string) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "host"},
+		Spec:       corev1.PodSpec{HostNetwork: true, Containers: []corev1.Container{{Name: "main", Image: "x"}}},
+	}
+	for namespace, want := range map[string]bool{name: false, "default": true} {
+		_, err := q.client.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if want != (err == nil) || !want && !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`) {
+			t.Errorf("in %s: %v", namespace, err)
+		}
 	}
 }
 
