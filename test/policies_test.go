@@ -15,10 +15,12 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/muster-identity/muster/mustertest"
@@ -87,6 +89,7 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 		"slow":        (*quay).aWebhookHasSoMuchTime,
 		"remarks":     (*quay).aWebhookWarnsAndAudits,
 		"settings":    (*quay).aPluginGoesByItsSettings,
+		"standards":   (*quay).aNamespaceIsHeldToItsStandard,
 	} {
 		muster.Namespace(name)
 		t.Run(name, func(t *testing.T) {
@@ -443,6 +446,48 @@ func (q *quay) aPluginGoesByItsSettings(t *testing.T, name string) {
 		if want != (err == nil) || !want && !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`) {
 			t.Errorf("in %s: %v", namespace, err)
 		}
+	}
+}
+
+// What is there already is told of when a namespace asks for a standard, and what will make pods when it is written.
+func (q *quay) aNamespaceIsHeldToItsStandard(t *testing.T, name string) {
+	const violation = `violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`
+	ask := func(labels string, dry ...string) error {
+		patch := []byte(`{"metadata":{"labels":` + labels + `}}`)
+		_, err := q.client.CoreV1().Namespaces().Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: dry})
+		return err
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"privileged","pod-security.kubernetes.io/warn":"baseline","pod-security.kubernetes.io/audit":"baseline"}`); err != nil {
+		t.Fatal(err)
+	}
+	spec := corev1.PodSpec{HostNetwork: true, RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "main", Image: "x"}}}
+	if _, err := q.client.CoreV1().Pods(name).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "host"}, Spec: spec}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !q.warnings.have("would " + violation) {
+		t.Error("nobody is warned of the pod")
+	}
+	if got := q.annotated(t, name, "pod-security.kubernetes.io/audit-violations"); got != "would "+violation {
+		t.Errorf("the log says %q", got)
+	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "host"}, Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: spec}}}
+	job.Spec.Template.Spec.HostPID = true
+	if _, err := q.client.BatchV1().Jobs(name).Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+		t.Errorf("a job is refused, which is for its pods: %v", err)
+	}
+	if !q.warnings.have(`would violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true, hostPID=true)`) {
+		t.Error("nobody is warned of the job")
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"baseline"}`, metav1.DryRunAll); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{`existing pods in namespace "standards" violate the new PodSecurity enforce level "baseline:latest"`, `host: host namespaces`} {
+		if !q.warnings.have(text) {
+			t.Errorf("nobody is told: %s", text)
+		}
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"none"}`); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "must be one of privileged, baseline, restricted") {
+		t.Errorf("a standard that there is not: %v", err)
 	}
 }
 
