@@ -27,7 +27,8 @@ import (
 	"github.com/muster-identity/muster/server"
 )
 
-// admissionSettings holds pods to a standard that no namespace asks for, but for one namespace.
+// admissionSettings holds pods to a standard that no namespace asks for, but for one namespace, and has a file with the credentials
+// for webhooks.
 const admissionSettings = `apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
@@ -37,6 +38,11 @@ plugins:
     kind: PodSecurityConfiguration
     defaults: {enforce: baseline, enforce-version: latest}
     exemptions: {namespaces: [default]}
+- name: ValidatingAdmissionWebhook
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: %s
 `
 
 // quay is a server whose admission is tried. Each story has a namespace of its name, with that as its label: what a story
@@ -58,15 +64,18 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings := filepath.Join(dir, "admission.yaml")
-	if err := os.WriteFile(settings, []byte(admissionSettings), 0o600); err != nil {
-		t.Fatal(err)
+	hooks := newHookServer(t)
+	settings, credentials := filepath.Join(dir, "admission.yaml"), filepath.Join(dir, "hooks.kubeconfig")
+	for file, text := range map[string]string{settings: fmt.Sprintf(admissionSettings, credentials), credentials: hooks.kubeconfig()} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	muster := mustertest.Start(t, func(o *server.Options) {
 		o.Audit.PolicyFile, o.Audit.LogOptions.Path, o.Admission.ConfigFile = policy, events, settings
 	})
 	config := muster.Admin()
-	q := &quay{warnings: &warnings{}, events: events, hooks: newHookServer(t)}
+	q := &quay{warnings: &warnings{}, events: events, hooks: hooks}
 	config.WarningHandlerWithContext, config.QPS = q.warnings, -1
 	var err error
 	if q.client, err = kubernetes.NewForConfig(config); err != nil {
