@@ -28,6 +28,7 @@ import (
 const (
 	kubeletSigner = certificatesv1.KubeAPIServerClientKubeletSignerName
 	clientSigner  = certificatesv1.KubeAPIServerClientSignerName
+	legacySigner  = "kubernetes.io/legacy-unknown"
 )
 
 // pendingCSR is a request for a kubelet's client certificate, made at noon.
@@ -147,14 +148,19 @@ func TestOnlyWhatIsApprovedIsSigned(t *testing.T) {
 		"approved and denied": {[]certificatesv1.CertificateSigningRequestCondition{approved, denied}, kubeletSigner, false},
 		"failed before":       {[]certificatesv1.CertificateSigningRequestCondition{approved, failed}, kubeletSigner, false},
 		"of another signer":   {[]certificatesv1.CertificateSigningRequestCondition{approved}, "example.com/badges", false},
+		// Nobody makes such a request any more. Those that come over with a store are signed, whatever they ask for.
+		"of the signer of old": {[]certificatesv1.CertificateSigningRequestCondition{approved}, legacySigner, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			csr := pendingCSR(t, "ann", test.conditions...)
 			csr.Spec.SignerName = test.signer
+			if test.signer == legacySigner {
+				csr.Spec.Usages = []certificatesv1.KeyUsage{certificatesv1.UsageCodeSigning}
+			}
 			store, got := csrStore(csr, nil)
 			sign := func(r authority.Request) ([]byte, error) { return []byte(r.Life.String()), nil }
-			controller := newCSRSigning(store, store, Signing{Signers: map[string]func(authority.Request) ([]byte, error){kubeletSigner: sign}, Longest: time.Hour})
+			controller := newCSRSigning(store, store, Signing{Signers: map[string]func(authority.Request) ([]byte, error){kubeletSigner: sign, legacySigner: sign}, Longest: time.Hour})
 			reconciled(t, controller, named("r"))
 			if issued := got.side == "status"; issued != test.issued {
 				t.Fatalf("issued %v", issued)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -172,6 +173,7 @@ func TestOptionsAreThoseOfTheServer(t *testing.T) {
 
 func TestAServerIsGoneWhenItsTestHasEnded(t *testing.T) {
 	t.Parallel()
+	stays := mustertest.Start(t)
 	var address, kubeconfig string
 	t.Run("a test", func(t *testing.T) {
 		s := mustertest.Start(t)
@@ -190,6 +192,12 @@ func TestAServerIsGoneWhenItsTestHasEnded(t *testing.T) {
 	}
 	if _, err := os.Stat(kubeconfig); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the server's folder: got error %v, want that it does not exist", err)
+	}
+	// The metrics of the process do not ask its store any more, for which a scrape would wait.
+	start := time.Now()
+	scrape(t, stays)
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("a scrape of another server takes %s", took)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -303,6 +305,21 @@ func TestTheServersOwnTrustBundleIsPublished(t *testing.T) {
 	published := find(any)
 	if !strings.HasPrefix(published.Name, "kubernetes.io:kube-apiserver-serving:") || len(published.Name) != len("kubernetes.io:kube-apiserver-serving:")+24 {
 		t.Errorf("it is called %q", published.Name)
+	}
+	// What others are told by the file of the server's authority is the same, to the byte (docs/attach.md).
+	file, err := os.ReadFile(filepath.Join(filepath.Dir(s.Kubeconfig()), "pki", "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		root, err := s.Client().CoreV1().ConfigMaps("dev").Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil && root.Data["ca.crt"] == string(file), err
+	})
+	if err != nil || published.Spec.TrustBundle != string(file) {
+		t.Errorf("the authority in pki/ca.crt is not what is published (%v)", err)
 	}
 	config := s.Admin()
 	config.TLSClientConfig.CAData, config.TLSClientConfig.ServerName = []byte(published.Spec.TrustBundle), ""

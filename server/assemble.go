@@ -120,6 +120,7 @@ func (s *Server) newAPI(ctx context.Context, h *house, dir *dataDir, listener ne
 	if err := s.placeResources(factory, config); err != nil {
 		return nil, err
 	}
+	s.onClose(forgetStorage)
 	if err := h.openKeys(ctx, dir, config); err != nil {
 		return nil, err
 	}

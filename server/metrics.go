@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	etcd3metrics "k8s.io/apiserver/pkg/storage/etcd3/metrics"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 )
@@ -39,4 +40,11 @@ func (h *house) installMetrics(api *genericapiserver.GenericAPIServer) error {
 		ofProcess.ServeHTTP(w, r)
 	})
 	return nil
+}
+
+// forgetStorage keeps the metrics of the process from asking a store that is closed:
+// each scrape would wait for it, that of another server as well. They are about the
+// server that was started last, and are left out until one is started again.
+func forgetStorage() {
+	etcd3metrics.SetStorageMonitorGetter(func() ([]etcd3metrics.Monitor, error) { return nil, nil })
 }

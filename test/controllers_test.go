@@ -340,6 +340,73 @@ func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
 	}
 }
 
+// The three things that are kept for a time or up to a number, with flags that say less than usual.
+func TestWhatIsKeptForATimeGoesAsTheFlagsSay(t *testing.T) {
+	t.Parallel()
+	var offset atomic.Int64
+	options := server.NewOptions()
+	options.SecureServing.BindAddress, options.SecureServing.BindPort = net.IPv4(127, 0, 0, 1), 0
+	options.EventTTL = 2 * time.Second
+	options.Controllers.TerminatedPodThreshold, options.Controllers.LegacyTokenCleanUpPeriod = 1, 10*24*time.Hour
+	s := &server.Server{
+		DataDir: t.TempDir(), Options: options, UnsafeNoSync: true,
+		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client, err := kubernetes.NewForConfig(s.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeNamespace(t.Context(), client, "dev"); err != nil {
+		t.Fatal(err)
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, Secrets: []corev1.ObjectReference{{Name: "auto"}}}
+	if _, err := client.CoreV1().ServiceAccounts("dev").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	event := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "news"}, InvolvedObject: corev1.ObjectReference{Kind: "ServiceAccount", Namespace: "dev", Name: "robot"}}
+	if _, err := client.CoreV1().Events("dev").Create(t.Context(), event, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"old", "new"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "x"}}}}
+		made, err := client.CoreV1().Pods("dev").Create(t.Context(), pod, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Status.Phase = corev1.PodSucceeded
+		if name == "old" {
+			made.Status.Reason = "Evicted" // goes before the other, whatever the second they were made in
+		}
+		if _, err := client.CoreV1().Pods("dev").UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokenSecret(t, client, "auto", "robot")
+	filled(t, client, "auto")
+	offset.Store(int64(12 * 24 * time.Hour))
+	eventually(t, "the token that nobody has used for ten days is marked", func() bool {
+		return filled(t, client, "auto").Labels["kubernetes.io/legacy-token-invalid-since"] != ""
+	})
+	eventually(t, "the event has expired", func() bool {
+		_, err := client.CoreV1().Events("dev").Get(t.Context(), "news", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	eventually(t, "of the pods that have ended one is left", func() bool {
+		_, err := client.CoreV1().Pods("dev").Get(t.Context(), "old", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	if _, err := client.CoreV1().Pods("dev").Get(t.Context(), "new", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	if got := metric(t, client, "pod_gc_collector_force_delete_pods_total"); got != "1" {
+		t.Errorf("%s pods are counted, want 1", got)
+	}
+}
+
 func TestTheDefaultAccountComesBackWithinATenthOfASecond(t *testing.T) {
 	t.Parallel()
 	client := dev(t)

@@ -25,12 +25,18 @@ import (
 type hookServer struct {
 	*httptest.Server
 	mu sync.Mutex
-	// asked has, by path, what was asked. Guarded by mu.
+	// asked has, by path, what was asked, and shown what who asked had to show. Guarded by mu.
 	asked map[string][]admissionv1.AdmissionRequest
+	shown map[string]string
+}
+
+// kubeconfig has what is shown to this server.
+func (h *hookServer) kubeconfig() string {
+	return fmt.Sprintf("{apiVersion: v1, kind: Config, users: [{name: '%s', user: {username: muster, password: for-hooks}}]}", strings.TrimPrefix(h.URL, "https://"))
 }
 
 func newHookServer(t *testing.T) *hookServer {
-	h := &hookServer{asked: map[string][]admissionv1.AdmissionRequest{}}
+	h := &hookServer{asked: map[string][]admissionv1.AdmissionRequest{}, shown: map[string]string{}}
 	h.Server = httptest.NewTLSServer(http.HandlerFunc(h.answer))
 	t.Cleanup(h.Close)
 	return h
@@ -45,6 +51,7 @@ func (h *hookServer) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mu.Lock()
 	h.asked[r.URL.Path] = append(h.asked[r.URL.Path], *review.Request)
+	h.shown[r.URL.Path], _, _ = r.BasicAuth()
 	h.mu.Unlock()
 	response := &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
 	switch config.Annotations["do"] {
@@ -252,5 +259,10 @@ func (q *quay) aWebhookWarnsAndAudits(t *testing.T, name string) {
 	})
 	if got := q.annotated(t, name, "remarks.hook.example/remark"); got != "seen" {
 		t.Errorf("the log says %q", got)
+	}
+	q.hooks.mu.Lock()
+	defer q.hooks.mu.Unlock()
+	if got := q.hooks.shown["/remarks"]; got != "muster" {
+		t.Errorf("who asks the webhook shows that it is %q, want what the file of its credentials says", got)
 	}
 }

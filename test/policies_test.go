@@ -15,15 +15,35 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/muster-identity/muster/mustertest"
 	"github.com/muster-identity/muster/server"
 )
+
+// admissionSettings holds pods to a standard that no namespace asks for, but for one namespace, and has a file with the credentials
+// for webhooks.
+const admissionSettings = `apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline, enforce-version: latest}
+    exemptions: {namespaces: [default]}
+- name: ValidatingAdmissionWebhook
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: %s
+`
 
 // quay is a server whose admission is tried. Each story has a namespace of its name, with that as its label: what a story
 // writes there are config maps.
@@ -44,9 +64,18 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	muster := mustertest.Start(t, func(o *server.Options) { o.Audit.PolicyFile, o.Audit.LogOptions.Path = policy, events })
+	hooks := newHookServer(t)
+	settings, credentials := filepath.Join(dir, "admission.yaml"), filepath.Join(dir, "hooks.kubeconfig")
+	for file, text := range map[string]string{settings: fmt.Sprintf(admissionSettings, credentials), credentials: hooks.kubeconfig()} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	muster := mustertest.Start(t, func(o *server.Options) {
+		o.Audit.PolicyFile, o.Audit.LogOptions.Path, o.Admission.ConfigFile = policy, events, settings
+	})
 	config := muster.Admin()
-	q := &quay{warnings: &warnings{}, events: events, hooks: newHookServer(t)}
+	q := &quay{warnings: &warnings{}, events: events, hooks: hooks}
 	config.WarningHandlerWithContext, config.QPS = q.warnings, -1
 	var err error
 	if q.client, err = kubernetes.NewForConfig(config); err != nil {
@@ -68,6 +97,8 @@ func TestAdmissionDoesHereWhatItDoesInKubernetes(t *testing.T) {
 		"unreachable": (*quay).aWebhookThatIsAwayRefusesUnlessToldOtherwise,
 		"slow":        (*quay).aWebhookHasSoMuchTime,
 		"remarks":     (*quay).aWebhookWarnsAndAudits,
+		"settings":    (*quay).aPluginGoesByItsSettings,
+		"standards":   (*quay).aNamespaceIsHeldToItsStandard,
 	} {
 		muster.Namespace(name)
 		t.Run(name, func(t *testing.T) {
@@ -411,6 +442,61 @@ func (q *quay) aPolicyHasConditions(t *testing.T, name string) {
 	q.accepted(t, name, labelled("exempt", ""))
 	if _, err := q.try(t, name, true, plain); !apierrors.IsRequestEntityTooLargeError(err) {
 		t.Errorf("the reason of the policy is not that of the answer: %v", err)
+	}
+}
+
+func (q *quay) aPluginGoesByItsSettings(t *testing.T, name string) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "host"},
+		Spec:       corev1.PodSpec{HostNetwork: true, Containers: []corev1.Container{{Name: "main", Image: "x"}}},
+	}
+	for namespace, want := range map[string]bool{name: false, "default": true} {
+		_, err := q.client.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if want != (err == nil) || !want && !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`) {
+			t.Errorf("in %s: %v", namespace, err)
+		}
+	}
+}
+
+// What is there already is told of when a namespace asks for a standard, and what will make pods when it is written.
+func (q *quay) aNamespaceIsHeldToItsStandard(t *testing.T, name string) {
+	const violation = `violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`
+	ask := func(labels string, dry ...string) error {
+		patch := []byte(`{"metadata":{"labels":` + labels + `}}`)
+		_, err := q.client.CoreV1().Namespaces().Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: dry})
+		return err
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"privileged","pod-security.kubernetes.io/warn":"baseline","pod-security.kubernetes.io/audit":"baseline"}`); err != nil {
+		t.Fatal(err)
+	}
+	spec := corev1.PodSpec{HostNetwork: true, RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "main", Image: "x"}}}
+	if _, err := q.client.CoreV1().Pods(name).Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "host"}, Spec: spec}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !q.warnings.have("would " + violation) {
+		t.Error("nobody is warned of the pod")
+	}
+	if got := q.annotated(t, name, "pod-security.kubernetes.io/audit-violations"); got != "would "+violation {
+		t.Errorf("the log says %q", got)
+	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "host"}, Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: spec}}}
+	job.Spec.Template.Spec.HostPID = true
+	if _, err := q.client.BatchV1().Jobs(name).Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+		t.Errorf("a job is refused, which is for its pods: %v", err)
+	}
+	if !q.warnings.have(`would violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true, hostPID=true)`) {
+		t.Error("nobody is warned of the job")
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"baseline"}`, metav1.DryRunAll); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{`existing pods in namespace "standards" violate the new PodSecurity enforce level "baseline:latest"`, `host: host namespaces`} {
+		if !q.warnings.have(text) {
+			t.Errorf("nobody is told: %s", text)
+		}
+	}
+	if err := ask(`{"pod-security.kubernetes.io/enforce":"none"}`); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "must be one of privileged, baseline, restricted") {
+		t.Errorf("a standard that there is not: %v", err)
 	}
 }
 
