@@ -51,7 +51,8 @@ func readPolicy(cmd *cobra.Command, kubeconfig, namespace string) (policy *acces
 		return nil, "", err
 	}
 	config.ContentType = runtime.ContentTypeProtobuf
-	config.QPS = -1 // a policy is many pages; the server limits by itself
+	config.QPS = -1                  // a policy is many pages; the server limits by itself
+	config.DisableCompression = true // which takes longer than the way, to most servers
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, "", fmt.Errorf("loading kubeconfig: %w", err)
