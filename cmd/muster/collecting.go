@@ -20,7 +20,7 @@ const (
 	// busy with it.
 	leastGrowth = 30
 	// spare is how much garbage, in bytes, is enough however large the heap is.
-	spare = 256 << 20
+	spare = 192 << 20
 )
 
 // growth is by how much, in percent, a heap may grow of which live bytes are in use.
