@@ -47,6 +47,14 @@ func (h *house) admit(config *genericapiserver.Config) error {
 	if err != nil {
 		return err
 	}
+	fromFiles, err := options.fromFiles()
+	if err != nil {
+		return err
+	}
+	files, err := newManifests()
+	if err != nil {
+		return err
+	}
 	plugins := admission.NewPlugins()
 	rows := map[string]admissionPlugin{}
 	for _, row := range admissionPlugins() {
@@ -63,11 +71,15 @@ func (h *house) admit(config *genericapiserver.Config) error {
 			config.EffectiveVersion, config.DrainedNotify(), kinds),
 		webhookinitializer.NewPluginInitializer(nil, serviceResolver{h.stores}),
 		neverReviewed{},
+		files,
 	}
 	decorate := admission.DecoratorFunc(func(plugin admission.Interface, name string) admission.Interface {
 		row := rows[name]
 		if row.standing == nil {
 			return plugin
+		}
+		if fromFiles[name] { // it always has something to decide by
+			return admissionmetrics.WithControllerMetrics(plugin, name)
 		}
 		idle := newStanding(row.standing(clients.informers))
 		h.standing = append(h.standing, idle)

@@ -111,7 +111,7 @@ func (o *AdmissionOptions) validate() []error {
 // settings reads those of single plugins.
 func (o *AdmissionOptions) settings(names []string) (admission.ConfigProvider, error) {
 	const flag = "--admission-control-config-file"
-	if err := o.checkPaths(); err != nil {
+	if _, err := o.fromFiles(); err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	scheme := runtime.NewScheme()
@@ -127,31 +127,36 @@ func (o *AdmissionOptions) settings(names []string) (admission.ConfigProvider, e
 	return settings, nil
 }
 
-// checkPaths makes sure that the files which the file names are there: the
-// library ends the process over one that is not. Nor may they ask for what Muster
-// has not.
-func (o *AdmissionOptions) checkPaths() error {
+// fromFiles are the plugins that have policies or webhooks in files. It makes sure
+// that the files which the configuration names are there: the library ends the
+// process over one that is not.
+func (o *AdmissionOptions) fromFiles() (map[string]bool, error) {
 	if o.ConfigFile == "" {
-		return nil
+		return nil, nil
 	}
 	data, err := os.ReadFile(o.ConfigFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var configuration apiserverv1.AdmissionConfiguration
 	if err := yaml.Unmarshal(data, &configuration); err != nil {
-		return fmt.Errorf("reading %s: %w", o.ConfigFile, err)
+		return nil, fmt.Errorf("reading %s: %w", o.ConfigFile, err)
 	}
+	plugins := map[string]bool{}
 	for _, plugin := range configuration.Plugins {
 		settings, err := o.settingsOf(plugin)
 		if err != nil {
-			return fmt.Errorf("settings of plugin %s: %w", plugin.Name, err)
+			return nil, fmt.Errorf("settings of plugin %s: %w", plugin.Name, err)
 		}
-		if err := withoutManifests(settings); err != nil {
-			return fmt.Errorf("settings of plugin %s: %w", plugin.Name, err)
+		var has struct {
+			StaticManifestsDir string `json:"staticManifestsDir"`
+		}
+		// What cannot be read here is refused by the plugin.
+		if yaml.Unmarshal(settings, &has) == nil && has.StaticManifestsDir != "" {
+			plugins[plugin.Name] = true
 		}
 	}
-	return nil
+	return plugins, nil
 }
 
 // settingsOf are those of one plugin, wherever they are; the library prefers those
@@ -167,16 +172,4 @@ func (o *AdmissionOptions) settingsOf(plugin apiserverv1.AdmissionPluginConfigur
 		path = filepath.Join(filepath.Dir(o.ConfigFile), path)
 	}
 	return os.ReadFile(path)
-}
-
-// withoutManifests refuses policies and webhooks that are files. What cannot be
-// read here is refused by the plugin.
-func withoutManifests(settings []byte) error {
-	var has struct {
-		StaticManifestsDir string `json:"staticManifestsDir"`
-	}
-	if yaml.Unmarshal(settings, &has) == nil && has.StaticManifestsDir != "" {
-		return fmt.Errorf("staticManifestsDir %q: Muster has no policies and webhooks in files; create them as objects", has.StaticManifestsDir)
-	}
-	return nil
 }

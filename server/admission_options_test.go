@@ -72,36 +72,6 @@ func TestSettingsOfAPluginInAMissingFileAreAnError(t *testing.T) {
 	}
 }
 
-func TestPoliciesInFilesAreRefused(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	const settings = "apiVersion: apiserver.config.k8s.io/v1, kind: ValidatingAdmissionPolicyConfiguration, staticManifestsDir: /etc/policies"
-	if err := os.WriteFile(filepath.Join(dir, "settings.yaml"), []byte("{"+settings+"}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, plugin := range map[string]string{
-		"in the file itself": "configuration: {" + settings + "}",
-		"in another file":    "path: settings.yaml",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			file := filepath.Join(t.TempDir(), "admission.yaml")
-			if name == "in another file" {
-				file = filepath.Join(dir, "admission.yaml")
-			}
-			text := "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins: [{name: ValidatingAdmissionPolicy, " + plugin + "}]\n"
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			err := errors.Join((&AdmissionOptions{ConfigFile: file}).validate()...)
-			const want = `--admission-control-config-file: settings of plugin ValidatingAdmissionPolicy: staticManifestsDir "/etc/policies": Muster has no policies and webhooks in files; create them as objects`
-			if err == nil || err.Error() != want {
-				t.Errorf("got %v, want %s", err, want)
-			}
-		})
-	}
-}
-
 func TestThePageOfAdmissionNamesEachPlugin(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/admission.md")

@@ -90,7 +90,7 @@ func TestAPodThatAWebhookHasChangedIsJudgedAgain(t *testing.T) {
 func becomesRight(t *testing.T, fault func() string) {
 	t.Helper()
 	last := ""
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if last = fault(); last == "" {
 			return
 		}

@@ -387,6 +387,10 @@ func TestWhatIsKeptForATimeGoesAsTheFlagsSay(t *testing.T) {
 	}
 	tokenSecret(t, client, "auto", "robot")
 	filled(t, client, "auto")
+	eventually(t, "uses are tracked", func() bool { // the ten days begin then
+		_, err := client.CoreV1().ConfigMaps("kube-system").Get(t.Context(), "kube-apiserver-legacy-service-account-token-tracking", metav1.GetOptions{})
+		return err == nil
+	})
 	offset.Store(int64(12 * 24 * time.Hour))
 	eventually(t, "the token that nobody has used for ten days is marked", func() bool {
 		return filled(t, client, "auto").Labels["kubernetes.io/legacy-token-invalid-since"] != ""
