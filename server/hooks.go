@@ -79,7 +79,7 @@ func (h *house) hooks(resources []registry.Resource) ([]hook, error) {
 		{"controllers", h.controllers.starting(func(ctx context.Context) error {
 			// They read as much again as the live view does, and nobody waits for them.
 			select {
-			case <-h.fed:
+			case <-h.ready:
 			case <-ctx.Done():
 			}
 			return controllers.Run(ctx)
@@ -187,7 +187,6 @@ func (h *house) feed(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	close(h.fed)
 	return nil
 }
 
