@@ -199,5 +199,6 @@ func (s *Server) serve(ctx context.Context, h *house, api *genericapiserver.Gene
 		<-s.served
 		return err
 	}
+	close(h.ready)
 	return nil
 }

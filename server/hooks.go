@@ -70,7 +70,6 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 			if err := controller.EnsureKubernetesService(ctx, client, service, s.addresses.port); err != nil {
 				return err
 			}
-			close(h.founded)
 			if err := h.bootstrapRoles(ctx); err != nil {
 				return err
 			}
@@ -78,12 +77,9 @@ func (h *house) hooks(resources []registry.Resource, scheme *runtime.Scheme) ([]
 		}},
 		{"controllers", h.controllers.starting(func(ctx context.Context) error {
 			// They read as much again as the live view does, and nobody waits for them.
-			// What belongs into the system namespaces they make once there are some.
-			for _, first := range []chan struct{}{h.fed, h.founded} {
-				select {
-				case <-first:
-				case <-ctx.Done():
-				}
+			select {
+			case <-h.ready:
+			case <-ctx.Done():
 			}
 			return controllers.Run(ctx)
 		})},
@@ -190,7 +186,6 @@ func (h *house) feed(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	close(h.fed)
 	return nil
 }
 

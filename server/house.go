@@ -77,10 +77,8 @@ type house struct {
 	standing  []*standing
 
 	controllers *worker
-	// fed is closed when the live view has seen all there was.
-	fed chan struct{}
-	// founded is closed when the system namespaces exist, and the service default/kubernetes.
-	founded chan struct{}
+	// ready is closed when the server is.
+	ready chan struct{}
 	// background are the goroutines that end with the server.
 	background sync.WaitGroup
 }
@@ -88,7 +86,7 @@ type house struct {
 func (s *Server) newHouse() (*house, error) {
 	h := &house{
 		server: s, stores: stores{}, documents: map[string]hotlane.Document{}, keys: keyring.New(nil),
-		controllers: newWorker(s), fed: make(chan struct{}), founded: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
+		controllers: newWorker(s), ready: make(chan struct{}), legacyUses: controller.NewLegacyTokenUses(),
 		authorities: newAuthorities(s.Now), issued: registry.NewCertificateMetrics(), kept: controller.NewMetrics(),
 	}
 	client, err := s.newStoreClient()
