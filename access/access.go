@@ -17,9 +17,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,8 +46,6 @@ type Policy struct {
 func Read(ctx context.Context, client kubernetes.Interface) (*Policy, error) {
 	policy := &Policy{}
 	authorization, core := client.RbacV1(), client.CoreV1()
-	var adding sync.Mutex
-	reading, ctx := errgroup.WithContext(ctx)
 	for _, list := range []struct {
 		resource string
 		page     pager.ListPageFunc
@@ -70,22 +66,11 @@ func Read(ctx context.Context, client kubernetes.Interface) (*Policy, error) {
 			return core.ServiceAccounts("").List(ctx, o)
 		})},
 	} {
-		reading.Go(func() error {
-			pages := pager.New(list.page)
-			pages.PageSize = 5000
-			err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-				adding.Lock()
-				defer adding.Unlock()
-				return policy.add(object)
-			})
-			if err != nil {
-				return fmt.Errorf("listing %s: %w", list.resource, err)
-			}
-			return nil
-		})
-	}
-	if err := reading.Wait(); err != nil {
-		return nil, err
+		pages := pager.New(list.page)
+		pages.PageSize = 5000
+		if err := pages.EachListItem(ctx, metav1.ListOptions{}, policy.add); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", list.resource, err)
+		}
 	}
 	return policy, nil
 }
