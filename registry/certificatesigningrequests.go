@@ -7,6 +7,7 @@ import (
 	"context"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +22,8 @@ import (
 type csrObject = *certificatesv1.CertificateSigningRequest
 
 func certificateSigningRequests() Resource {
+	// Kubernetes tells of its columns in the words of the version before.
+	told := certificatesv1beta1.CertificateSigningRequestSpec{}.SwaggerDoc()
 	return &Definition[csrObject]{
 		GroupVersion: certificatesv1.SchemeGroupVersion,
 		Kind:         "CertificateSigningRequest", Plural: "certificatesigningrequests", Singular: "certificatesigningrequest",
@@ -37,10 +40,10 @@ func certificateSigningRequests() Resource {
 		Fields:         func(obj csrObject) fields.Set { return fields.Set{"spec.signerName": obj.Spec.SignerName} },
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn(), ageColumn(),
-			column("SignerName", "string", certificatesv1.CertificateSigningRequestSpec{}.SwaggerDoc()["signerName"]),
-			column("Requestor", "string", certificatesv1.CertificateSigningRequestSpec{}.SwaggerDoc()["request"]),
-			column("RequestedDuration", "string", certificatesv1.CertificateSigningRequestSpec{}.SwaggerDoc()["expirationSeconds"]),
-			column("Condition", "string", certificatesv1.CertificateSigningRequestStatus{}.SwaggerDoc()["conditions"]),
+			column("SignerName", "string", told["signerName"]),
+			column("Requestor", "string", told["request"]),
+			column("RequestedDuration", "string", told["expirationSeconds"]),
+			column("Condition", "string", certificatesv1beta1.CertificateSigningRequestStatus{}.SwaggerDoc()["conditions"]),
 		},
 		Row:    csrRow,
 		Extend: extendCSRs,
