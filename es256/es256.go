@@ -7,7 +7,7 @@
 //
 // Most of a verification is the multiplication of the public key by a number. A
 // server has few keys and sees each a million times; so a key's multiples are
-// laid out in a table when it is first used, and a product is the sum of 43 of
+// laid out in a table when it is first used, and a product is the sum of 32 of
 // them (fixed windows: Handbook of Applied Cryptography, 14.109). That takes less
 // than half of the time.
 //

@@ -106,13 +106,13 @@ func TestOddNumbersAndKeysAreJudgedAsByTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	one := big.NewInt(1)
 	numbers := []*big.Int{
-		new(big.Int), one, big.NewInt(2), big.NewInt(63), big.NewInt(64), big.NewInt(65), new(big.Int).Rsh(order, 1),
+		new(big.Int), one, big.NewInt(2), big.NewInt(255), big.NewInt(256), big.NewInt(257), new(big.Int).Rsh(order, 1),
 		new(big.Int).Sub(order, big.NewInt(2)), new(big.Int).Sub(order, one), order, new(big.Int).Add(order, one),
 		elliptic.P256().Params().P, new(big.Int).Sub(new(big.Int).Lsh(one, 256), one), elliptic.P256().Params().Gx,
 		new(big.Int).Mod(elliptic.P256().Params().Gx, order),
 	}
 	accepted := 0
-	for _, private := range []*big.Int{one, big.NewInt(2), big.NewInt(3), big.NewInt(64), new(big.Int).Sub(order, one), new(big.Int).Sub(order, big.NewInt(2))} {
+	for _, private := range []*big.Int{one, big.NewInt(2), big.NewInt(3), big.NewInt(256), new(big.Int).Sub(order, one), new(big.Int).Sub(order, big.NewInt(2))} {
 		v := verifier(t, keyOf(t, private))
 		for _, e := range numbers {
 			var digest [32]byte
