@@ -82,17 +82,30 @@ func (b *rootBundle) renew(ctx context.Context, cached client.Reader) (changed b
 // that is the same for all servers: what is published does not change with the
 // leader.
 func mergeBundles(parts ...[]byte) []byte {
-	var all [][]byte
-	for _, part := range parts {
-		for block, rest := pem.Decode(part); block != nil; block, rest = pem.Decode(rest) {
-			if block.Type == cert.CertificateBlockType {
+	all := certificatesIn(parts...)
+	slices.SortFunc(all, bytes.Compare)
+	return encodeCertificates(all)
+}
+
+// certificatesIn are the certificates of bundles (PEM), each once. What else is in
+// them is passed over.
+func certificatesIn(bundles ...[]byte) (all [][]byte) {
+	seen := map[string]bool{}
+	for _, bundle := range bundles {
+		for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == cert.CertificateBlockType && !seen[string(block.Bytes)] {
+				seen[string(block.Bytes)] = true
 				all = append(all, block.Bytes)
 			}
 		}
 	}
-	slices.SortFunc(all, bytes.Compare)
+	return all
+}
+
+// encodeCertificates is the bundle (PEM) of certificates.
+func encodeCertificates(certificates [][]byte) []byte {
 	var bundle bytes.Buffer
-	for _, der := range slices.CompactFunc(all, bytes.Equal) {
+	for _, der := range certificates {
 		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: der}))
 	}
 	return bundle.Bytes()

@@ -8,16 +8,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/cert"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -105,22 +104,18 @@ func (a announcement) keep(ctx context.Context, authorities func() ([]byte, erro
 
 // servingBundle is the object for a bundle: of that the authorities, each once.
 func servingBundle(read []byte) (*certificatesv1.ClusterTrustBundle, error) {
-	var bundle bytes.Buffer
-	seen := map[string]bool{}
-	for block, rest := pem.Decode(read); block != nil; block, rest = pem.Decode(rest) {
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if block.Type != cert.CertificateBlockType || err != nil || !certificate.IsCA || seen[string(block.Bytes)] {
-			continue
-		}
-		seen[string(block.Bytes)] = true
-		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: block.Bytes}))
-	}
-	if bundle.Len() == 0 {
+	bundle := encodeCertificates(slices.DeleteFunc(certificatesIn(read), isNoAuthority))
+	if len(bundle) == 0 {
 		return nil, errors.New("there are none in the bundle")
 	}
-	hash := sha256.Sum256(bundle.Bytes())
+	hash := sha256.Sum256(bundle)
 	return &certificatesv1.ClusterTrustBundle{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s:%x", strings.ReplaceAll(servingSigner, "/", ":"), hash[:12])},
-		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: servingSigner, TrustBundle: bundle.String()},
+		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: servingSigner, TrustBundle: string(bundle)},
 	}, nil
+}
+
+func isNoAuthority(der []byte) bool {
+	certificate, err := x509.ParseCertificate(der)
+	return err != nil || !certificate.IsCA
 }
