@@ -106,13 +106,11 @@ type Signer interface {
 
 // Ring is one signer and the keys that verify. It never changes.
 type Ring struct {
-	signer     Signer
-	keys       []Key
-	byID       map[string]Key
-	all        []crypto.PublicKey
-	candidates map[string][]crypto.PublicKey
-	// verifiers are the same, by id and, under "", all.
-	verifiers map[string][]crypto.PublicKey
+	signer Signer
+	keys   []Key
+	byID   map[string]Key
+	// candidates are by id and, under "", all; verifiers are the same.
+	candidates, verifiers map[string][]crypto.PublicKey
 }
 
 // NewRing returns the ring of a signer, its keys, and others that verify as
@@ -151,11 +149,11 @@ func (r *Ring) add(key Key) error {
 	}
 	r.keys = append(r.keys, key)
 	r.byID[key.ID] = key
-	r.all = append(r.all, key.Public)
-	r.candidates[key.ID] = []crypto.PublicKey{key.Public}
 	verifier := verifierOf(key.Public)
-	r.verifiers[""] = append(r.verifiers[""], verifier)
-	r.verifiers[key.ID] = []crypto.PublicKey{verifier}
+	for _, id := range []string{"", key.ID} {
+		r.candidates[id] = append(r.candidates[id], key.Public)
+		r.verifiers[id] = append(r.verifiers[id], verifier)
+	}
 	return nil
 }
 
@@ -188,12 +186,7 @@ func (r *Ring) Key(id string) (Key, bool) {
 // of that id, none if it is not known, all if the id is empty. The caller must
 // not change the slice.
 // Kubernetes: pkg/serviceaccount/jwt.go (GetPublicKeys).
-func (r *Ring) Candidates(id string) []crypto.PublicKey {
-	if id == "" {
-		return r.all
-	}
-	return r.candidates[id]
-}
+func (r *Ring) Candidates(id string) []crypto.PublicKey { return r.candidates[id] }
 
 // Verifiers are the Candidates, as package token verifies with them fastest: for a
 // key of ES256 stands an *es256.Key.
