@@ -298,9 +298,9 @@ func (s seenPods) lose(object any) {
 	}
 }
 
-func (s seenPods) list() (take func(object any), complete func()) {
+func (s seenPods) list() (take func(object runtime.Object), complete func()) {
 	pods := map[types.UID]podState{}
-	take = func(object any) { keepPod(pods, object) }
+	take = func(object runtime.Object) { keepPod(pods, object) }
 	return take, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -340,9 +340,9 @@ func (s seenNodes) lose(object any) {
 	}
 }
 
-func (s seenNodes) list() (take func(object any), complete func()) {
+func (s seenNodes) list() (take func(object runtime.Object), complete func()) {
 	nodes := map[string]nodeState{}
-	take = func(object any) { keepNode(nodes, object) }
+	take = func(object runtime.Object) { keepNode(nodes, object) }
 	return take, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

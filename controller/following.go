@@ -30,7 +30,7 @@ type follower interface {
 	lose(object any)
 	// list begins a list of all objects there are. Each is taken, and then the list
 	// is complete: what is known beside is gone.
-	list() (take func(object any), complete func())
+	list() (take func(object runtime.Object), complete func())
 }
 
 // follow tells f about all objects of a resource until ctx ends, and calls synced
@@ -45,7 +45,6 @@ func follow[L runtime.Object](ctx context.Context, name string, from lister[L], 
 			WatchFuncWithContext: from.Watch,
 		},
 		Begin: store.begin,
-		Take:  func(object runtime.Object) { store.take(object) },
 	}
 	cache.NewReflectorWithOptions(paged, example, store, cache.ReflectorOptions{Name: "controllers/" + name}).RunWithContext(ctx)
 }
@@ -53,13 +52,15 @@ func follow[L runtime.Object](ctx context.Context, name string, from lister[L], 
 // followed is where a reflector leaves what it sees.
 type followed struct {
 	follower
-	// take and complete are of the list that is being read.
-	take     func(object any)
+	// complete is of the list that is being read.
 	complete func()
 	synced   func()
 }
 
-func (f *followed) begin() { f.take, f.complete = f.list() }
+func (f *followed) begin() (take func(object runtime.Object)) {
+	take, f.complete = f.list()
+	return take
+}
 
 // Add passes a new object on.
 func (f *followed) Add(object any) error {
@@ -82,7 +83,7 @@ func (f *followed) Delete(object any) error {
 // Replace tells that all there is has been passed on.
 func (f *followed) Replace([]any, string) error {
 	f.complete()
-	f.take, f.complete = nil, nil
+	f.complete = nil
 	f.synced()
 	return nil
 }

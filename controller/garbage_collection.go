@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/record"
@@ -259,9 +260,9 @@ func (f *graphFeed) lose(object any) {
 	}
 }
 
-func (f *graphFeed) list() (take func(object any), complete func()) {
+func (f *graphFeed) list() (take func(object runtime.Object), complete func()) {
 	var nodes []*node
-	take = func(object any) {
+	take = func(object runtime.Object) {
 		if object, ok := object.(*metav1.PartialObjectMetadata); ok {
 			nodes = append(nodes, nodeOf(f.resource, object))
 		}

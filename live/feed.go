@@ -78,7 +78,7 @@ func (v *View) Feed(ctx context.Context, resource schema.GroupResource, lw cache
 		return fmt.Errorf("the live view does not keep %s", resource)
 	}
 	store := &reflected{feed: f, synced: sync.OnceFunc(synced)}
-	paged := &pages.ListerWatcher{From: lw, Begin: store.begin, Take: store.take}
+	paged := &pages.ListerWatcher{From: lw, Begin: store.begin}
 	reflector := cache.NewReflectorWithOptions(paged, expected, store, cache.ReflectorOptions{Name: "live/" + resource.String()})
 	reflector.RunWithContext(ctx)
 	return nil
@@ -92,8 +92,10 @@ type reflected struct {
 	synced func()
 }
 
-func (r *reflected) begin()                  { r.list = r.feed.list() }
-func (r *reflected) take(obj runtime.Object) { r.list.take(obj) }
+func (r *reflected) begin() (take func(obj runtime.Object)) {
+	r.list = r.feed.list()
+	return r.list.take
+}
 
 // Add takes an object that was created.
 func (r *reflected) Add(obj any) error { return r.observe(obj, false) }

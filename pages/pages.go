@@ -26,10 +26,9 @@ const size = 5000
 // reflector.
 type ListerWatcher struct {
 	From cache.ListerWatcher
-	// Begin is called before each list: what was taken before is not in it.
-	Begin func()
-	// Take is called with each object of the list.
-	Take func(object runtime.Object)
+	// Begin is called before each list and returns what is called with each object
+	// of it. What was taken before is not in it.
+	Begin func() (take func(object runtime.Object))
 }
 
 // IsWatchListSemanticsUnSupported makes a reflector list before it watches. It would
@@ -46,9 +45,9 @@ func (l *ListerWatcher) Watch(options metav1.ListOptions) (watch.Interface, erro
 	return l.WatchWithContext(context.Background(), options)
 }
 
-// ListWithContext hands all objects to Take.
+// ListWithContext hands on all objects.
 func (l *ListerWatcher) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	l.Begin()
+	take := l.Begin()
 	options.Limit = size
 	if options.ResourceVersion != "" {
 		// With a limit, the revision would be meant exactly.
@@ -59,7 +58,7 @@ func (l *ListerWatcher) ListWithContext(ctx context.Context, options metav1.List
 		if err != nil {
 			return nil, err
 		}
-		about, err := l.take(page)
+		about, err := takePage(page, take)
 		if err != nil {
 			return nil, fmt.Errorf("reading a page of a list: %w", err)
 		}
@@ -71,13 +70,13 @@ func (l *ListerWatcher) ListWithContext(ctx context.Context, options metav1.List
 	}
 }
 
-func (l *ListerWatcher) take(page runtime.Object) (metav1.ListInterface, error) {
+func takePage(page runtime.Object, take func(object runtime.Object)) (metav1.ListInterface, error) {
 	about, err := meta.ListAccessor(page)
 	if err != nil {
 		return nil, err
 	}
 	return about, meta.EachListItem(page, func(object runtime.Object) error {
-		l.Take(object)
+		take(object)
 		return nil
 	})
 }

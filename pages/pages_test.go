@@ -45,9 +45,11 @@ func (s *shelf) list(_ context.Context, options metav1.ListOptions) (runtime.Obj
 // over lists a shelf, and leaves the names of what it takes in names.
 func over(s *shelf, names *[]string) *ListerWatcher {
 	return &ListerWatcher{
-		From:  &cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch},
-		Begin: func() { *names = nil },
-		Take:  func(object runtime.Object) { *names = append(*names, object.(*corev1.ConfigMap).Name) },
+		From: &cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch},
+		Begin: func() func(runtime.Object) {
+			*names = nil
+			return func(object runtime.Object) { *names = append(*names, object.(*corev1.ConfigMap).Name) }
+		},
 	}
 }
 
