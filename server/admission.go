@@ -43,11 +43,7 @@ func (h *house) admit(config *genericapiserver.Config) error {
 	h.decidedBy = clients.informers
 	options := h.server.Options.Admission
 	names := options.enabled()
-	settings, err := options.settings(names)
-	if err != nil {
-		return err
-	}
-	fromFiles, err := options.fromFiles()
+	settings, fromFiles, err := options.settings(names)
 	if err != nil {
 		return err
 	}

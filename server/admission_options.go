@@ -102,29 +102,29 @@ func (o *AdmissionOptions) validate() []error {
 	if m := o.MountableSecrets; m != "" && m != KubernetesMountableSecrets && m != StrictMountableSecrets {
 		errs = append(errs, fmt.Errorf("--mountable-secrets %q is neither %q nor %q", m, KubernetesMountableSecrets, StrictMountableSecrets))
 	}
-	if _, err := o.settings(o.enabled()); err != nil {
+	if _, _, err := o.settings(o.enabled()); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
 }
 
-// settings reads those of single plugins.
-func (o *AdmissionOptions) settings(names []string) (admission.ConfigProvider, error) {
+// settings reads those of single plugins, and tells which of them have policies or
+// webhooks in files.
+func (o *AdmissionOptions) settings(names []string) (settings admission.ConfigProvider, fromFiles map[string]bool, err error) {
 	const flag = "--admission-control-config-file"
-	if _, err := o.fromFiles(); err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
+	if fromFiles, err = o.fromFiles(); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{apiserver.AddToScheme, apiserverv1alpha1.AddToScheme, apiserverv1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	settings, err := admission.ReadAdmissionConfiguration(names, o.ConfigFile, scheme)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
+	if settings, err = admission.ReadAdmissionConfiguration(names, o.ConfigFile, scheme); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	return settings, nil
+	return settings, fromFiles, nil
 }
 
 // fromFiles are the plugins that have policies or webhooks in files. It makes sure
