@@ -6,12 +6,10 @@ package test
 import (
 	"encoding/json"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,35 +28,15 @@ import (
 // are in use, and tokens that live on although they should have been renewed, whose they are, by whom and since when.
 func TestWhoUsesTokensThatLastTooLongIsFoundInALogOfTheServer(t *testing.T) {
 	t.Parallel()
-	var offset atomic.Int64
 	dir := t.TempDir()
 	policy, events := filepath.Join(dir, "policy.json"), filepath.Join(dir, "audit.log")
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	options := server.NewOptions()
-	options.SecureServing.BindAddress, options.SecureServing.BindPort = net.IPv4(127, 0, 0, 1), 0
-	options.Audit.PolicyFile, options.Audit.LogOptions.Path = policy, events
-	options.ServiceAccounts.ExtendExpiration = true
-	s := &server.Server{
-		DataDir: t.TempDir(), Options: options, UnsafeNoSync: true,
-		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	client, err := kubernetes.NewForConfig(s.AdminConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := makeNamespace(t.Context(), client, "dev"); err != nil {
-		t.Fatal(err)
-	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, Secrets: []corev1.ObjectReference{{Name: "auto"}}}
-	if _, err := client.CoreV1().ServiceAccounts("dev").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	s, client, offset := robots(t, func(options *server.Options) {
+		options.Audit.PolicyFile, options.Audit.LogOptions.Path = policy, events
+		options.ServiceAccounts.ExtendExpiration = true
+	})
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "worker"}, Spec: corev1.PodSpec{ServiceAccountName: "robot", Containers: []corev1.Container{{Name: "main", Image: "x"}}}}
 	if _, err := client.CoreV1().Pods("dev").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -286,21 +286,21 @@ func TestObjectsThatOwnEachOtherCanBeDeletedInTheForeground(t *testing.T) {
 	mapsGone(t, client, "one", "two")
 }
 
-// A token that Kubernetes once made by itself and nobody uses is refused after a year, and gone after another. The clock
-// is the server's.
-func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
-	t.Parallel()
-	var offset atomic.Int64
+// robots is a server whose clock is ahead by offset, and has the account dev/robot, which lists the Secret "auto" as its own.
+func robots(t *testing.T, set func(options *server.Options)) (s *server.Server, client kubernetes.Interface, offset *atomic.Int64) {
+	t.Helper()
+	offset = &atomic.Int64{}
 	options := server.NewOptions()
 	options.SecureServing.BindAddress, options.SecureServing.BindPort = net.IPv4(127, 0, 0, 1), 0
-	s := &server.Server{
+	set(options)
+	s = &server.Server{
 		DataDir: t.TempDir(), Options: options, UnsafeNoSync: true,
 		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	client, err := kubernetes.NewForConfig(s.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -312,6 +312,14 @@ func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
 	if _, err := client.CoreV1().ServiceAccounts("dev").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	return s, client, offset
+}
+
+// A token that Kubernetes once made by itself and nobody uses is refused after a year, and gone after another. The clock
+// is the server's.
+func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
+	t.Parallel()
+	s, client, offset := robots(t, func(_ *server.Options) {})
 	tokenSecret(t, client, "auto", "robot")
 	tokenSecret(t, client, "manual", "robot")
 	old := filled(t, client, "auto")
@@ -343,30 +351,10 @@ func TestAnUnusedTokenOfOldGoesWhenTheClockSaysSo(t *testing.T) {
 // The three things that are kept for a time or up to a number, with flags that say less than usual.
 func TestWhatIsKeptForATimeGoesAsTheFlagsSay(t *testing.T) {
 	t.Parallel()
-	var offset atomic.Int64
-	options := server.NewOptions()
-	options.SecureServing.BindAddress, options.SecureServing.BindPort = net.IPv4(127, 0, 0, 1), 0
-	options.EventTTL = 2 * time.Second
-	options.Controllers.TerminatedPodThreshold, options.Controllers.LegacyTokenCleanUpPeriod = 1, 10*24*time.Hour
-	s := &server.Server{
-		DataDir: t.TempDir(), Options: options, UnsafeNoSync: true,
-		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	client, err := kubernetes.NewForConfig(s.AdminConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := makeNamespace(t.Context(), client, "dev"); err != nil {
-		t.Fatal(err)
-	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, Secrets: []corev1.ObjectReference{{Name: "auto"}}}
-	if _, err := client.CoreV1().ServiceAccounts("dev").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, client, offset := robots(t, func(options *server.Options) {
+		options.EventTTL = 2 * time.Second
+		options.Controllers.TerminatedPodThreshold, options.Controllers.LegacyTokenCleanUpPeriod = 1, 10*24*time.Hour
+	})
 	event := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "news"}, InvolvedObject: corev1.ObjectReference{Kind: "ServiceAccount", Namespace: "dev", Name: "robot"}}
 	if _, err := client.CoreV1().Events("dev").Create(t.Context(), event, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
